@@ -214,7 +214,7 @@ public sealed class PictureRequestTests
                 Assert.Contains(words, ScriptedEngine.Shown(asked.Single()), $"{path} {body}");
             }
         }
-        await log.WaitForAsync("words stand in its place");
+        await log.WaitForAsync("replaced by a text placeholder");
     }
 
     [TestMethod]

@@ -121,7 +121,7 @@ public sealed class SoundRequestTests
     public async Task A_sound_that_cannot_fit_the_context_is_refused_before_it_is_computed()
     {
         var asked = new List<Prompt>();
-        // Room for two stretches of thirty seconds.
+        // Room for two chunks of thirty seconds.
         await using var server = await ServerFixture.StartAsync(Hearing(asked, context: 350));
         string Body(int seconds) => $$"""
             {"model":"talker","messages":[{"role":"user","content":[{"type":"input_audio",

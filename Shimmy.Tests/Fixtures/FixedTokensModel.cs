@@ -20,7 +20,7 @@ internal sealed class FixedTokensModel(IReadOnlyList<byte[]> pieces, FinishReaso
 
     public ModelSpec Spec { get; } = new() { Name = "spoken", Path = "" };
 
-    public ModelFacts Facts { get; } = new() { Architecture = "spoken", Description = "spoken" };
+    public ModelFacts Facts { get; init; } = new() { Architecture = "spoken", Description = "spoken" };
 
     public Task Completion { get; } = new TaskCompletionSource().Task;
 

@@ -41,7 +41,7 @@ internal static class ChatPipeline
         AnswerClock? clock = null)
     {
         var template = own ?? await TemplateCache.OfAsync(lease, logger, cancellation).ConfigureAwait(false);
-        request = await (media ?? MediaLoader.Default).DecodeAsync(lease.Model, request, logger, cancellation).ConfigureAwait(false);
+        request = await (media ?? MediaLoader.Default).DecodeAsync(lease, request, logger, cancellation).ConfigureAwait(false);
         clock ??= new AnswerClock();
         clock.Arrive();
         var prompt = template.Render(request, request.AddGenerationPrompt);
@@ -69,7 +69,7 @@ internal static class ChatPipeline
         var events = limit is null
             ? GenerateAsync(lease, generation, clock, cancellation)
             : ReasoningBudget.RunAsync(lease, generation, limit, clock, cancellation, request.ReasoningControl);
-        // An answer that somebody may change while it runs is no answer to keep.
+        // Not cached: reasoning_control may end it early.
         if (request.ReasoningControl is not null)
             cache = null;
         events = cache?.Through(lease, generation, limit, events, cancellation) ?? events;

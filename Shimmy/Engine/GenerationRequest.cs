@@ -59,7 +59,7 @@ public sealed record Prompt
     public static Prompt FromTokens(IReadOnlyList<int> tokens) => new() { Tokens = tokens, AddBos = false };
 }
 
-/// <summary>A stretch of prompt text, or the place of a picture or sound in it.</summary>
+/// <summary>A piece of prompt text, or the place of a picture or sound in it.</summary>
 /// <param name="Text">The text; empty where a medium stands.</param>
 /// <param name="ParseSpecial">True for a template's own text, false for text from a user.</param>
 /// <param name="Medium">Index in <see cref="Prompt.Media"/>; null where the part is text.</param>

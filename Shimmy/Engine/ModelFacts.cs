@@ -59,10 +59,10 @@ public sealed record ModelFacts
     /// <summary>Whether it takes sounds.</summary>
     public bool CanHear => SampleRate > 0;
 
-    /// <summary>Tokens that each begun stretch of <see cref="SoundSeconds"/> of a sound takes; 0 where it takes none.</summary>
+    /// <summary>Tokens that each begun chunk of <see cref="SoundSeconds"/> of a sound takes; 0 where it takes none.</summary>
     public int SoundTokens { get; init; }
 
-    /// <summary>Seconds of a stretch of sound that is encoded at once; 0 where it takes none.</summary>
+    /// <summary>Seconds of a chunk of sound that is encoded at once; 0 where it takes none.</summary>
     public int SoundSeconds { get; init; }
 
     /// <summary>Why it takes no sounds although its projector has an encoder for them; null where it takes them, or has none.</summary>
@@ -86,7 +86,7 @@ public sealed record ModelFacts
     /// <summary>Text of the end-of-sequence token, or null where the vocabulary has none.</summary>
     public string? EosText { get; init; }
 
-    /// <summary>The marks of a prompt whose middle is missing, or null where the vocabulary has none.</summary>
+    /// <summary>Fill-in-the-middle (FIM) control tokens, or null where the vocabulary has none.</summary>
     public FillInTheMiddle? FillInTheMiddle { get; init; }
 
     /// <summary>Whether the tokenizer puts BOS before a prompt by itself.</summary>

@@ -287,6 +287,6 @@ internal sealed record ConversionState(bool Done, float? Share)
 /// <param name="End">It is done: bytes of the file, and the time it took.</param>
 internal sealed record ConversionWatch(Action Begin, Action<string> Warn, Action<long, TimeSpan> End)
 {
-    /// <summary>Nobody.</summary>
+    /// <summary>Ignores progress.</summary>
     public static ConversionWatch None { get; } = new(() => { }, _ => { }, (_, _) => { });
 }

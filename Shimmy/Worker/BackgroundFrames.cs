@@ -34,15 +34,12 @@ internal sealed class BackgroundFrames(Action<Frame, CancellationToken> handle, 
 
     /// <summary>
     /// Takes a frame where it is long or has media; false for a short one. Throws <c>EngineException</c> with
-    /// <c>EngineFailure.QueueFull</c> where 64 MiB wait.
+    /// <c>EngineFailure.QueueFull</c> where too much waits.
     /// </summary>
     public bool Take(Frame frame)
     {
-        if (frame.Payload.Length <= LongestShort
-            && !(frame.Kind is FrameKind.Generate or FrameKind.Embed or FrameKind.Tokenize && PromptFrames.HasMedia(frame.Payload)))
-        {
+        if (frame.Payload.Length <= LongestShort && !frame.HasMedia)
             return false;
-        }
         lock (_lock)
         {
             _frames.Add(frame);
@@ -73,7 +70,7 @@ internal sealed class BackgroundFrames(Action<Frame, CancellationToken> handle, 
     private void Run()
     {
         if (isBehind)
-            Posix.GoBehind();
+            Posix.LowerThreadPriority();
         while (true)
         {
             using var cancellation = new CancellationTokenSource();

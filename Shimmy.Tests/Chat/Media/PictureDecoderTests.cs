@@ -116,6 +116,52 @@ public sealed class PictureDecoderTests
     }
 
     [TestMethod]
+    public void A_GIF_file_has_no_codes_for_many_times_its_pixels()
+    {
+        var plain = PictureDecoder.Decode(GifOf(300, 300, 90_000), Most);
+        Assert.AreEqual((300, 300), (plain.Width, plain.Height));
+        Assert.IsTrue(plain.Data.Span.Trim([(byte)0]).IsEmpty, "all is the first color, black");
+        // What follows the last pixel is not shown, but read.
+        Assert.AreEqual(1, PictureDecoder.Decode(GifOf(1, 1, 500_000), Most).Width);
+
+        var refused = Assert.ThrowsExactly<FormatException>(() => PictureDecoder.Decode(GifOf(1, 1, 2_000_000), Most));
+
+        Assert.Contains("more pixels than its header says", refused.Message);
+    }
+
+    // One color, as LZW packs it best: each code stands for one pixel more than the last, up to the longest.
+    private static byte[] GifOf(int width, int height, int pixels)
+    {
+        const int clear = 256;
+        var codes = new List<(int Code, int Bits)> { (clear, 9), (0, 9) };
+        var (left, length, next, bits) = (pixels - 1, 1, clear + 2, 9);
+        while (left > 0)
+        {
+            length = Math.Min(left, Math.Min(length + 1, 4095 - clear));
+            codes.Add((length == 1 ? 0 : clear + length, bits));
+            left -= length;
+            if (++next == 1 << bits && bits < 12)
+                bits++;
+        }
+        codes.Add((clear + 1, bits));
+        var data = new List<byte>();
+        var (held, count) = (0, 0);
+        foreach (var (code, size) in codes)
+        {
+            held |= code << count;
+            for (count += size; count >= 8; count -= 8, held >>= 8)
+                data.Add((byte)held);
+        }
+        data.Add((byte)held);
+        return
+        [
+            .. "GIF89a"u8, (byte)width, (byte)(width >> 8), (byte)height, (byte)(height >> 8), 0x80, 0, 0, 0, 0, 0, 255, 255, 255,
+            0x21, 0xF9, 4, 0, 0, 0, 0, 0, 0x2C, 0, 0, 0, 0, (byte)width, (byte)(width >> 8), (byte)height, (byte)(height >> 8), 0, 8,
+            .. data.Chunk(255).SelectMany(block => block.Prepend((byte)block.Length)), 0, 0x3B,
+        ];
+    }
+
+    [TestMethod]
     public void Every_kind_of_PNG_is_read()
     {
         // Each pixel of 8 x 8 has its place as its value, in the seven passes of Adam7.

@@ -311,6 +311,20 @@ public sealed class ModelResidencyTests
         busy.Dispose();
     }
 
+    [TestMethod]
+    public async Task A_loaded_model_can_what_its_load_has_shown()
+    {
+        var facts = _engine.Facts;
+        _engine.Facts = spec => facts(spec) with { CanSee = false, SampleRate = 16_000 };
+        await using var residency = Residency();
+        var model = Model("a") with { Sees = true };
+        Assert.Contains("vision", residency.AsLoaded(model).Capabilities);
+
+        using var lease = await residency.AcquireAsync(model, null, Deadline);
+
+        CollectionAssert.AreEqual(new[] { "completion", "audio" }, residency.AsLoaded(model).Capabilities.ToArray());
+    }
+
     private ModelResidency Residency(ResidencyOptions? options = null) =>
         new([_engine], entry => new ModelSpec { Name = entry.Name, Path = entry.Path }, _time, options);
 

@@ -251,11 +251,11 @@ public sealed class WorkerMediaTests
         CollectionAssert.AreEqual(first.Tokens, same.Tokens);
 
         // libmtmd alone would make a chunk more of all but the third.
-        foreach (var (samples, stretches) in ((int, int)[])[(2, 1), (16_000 * 30, 1), ((16_000 * 30) + 1, 2), (16_000 * 60, 2)])
+        foreach (var (samples, chunks) in ((int, int)[])[(2, 1), (16_000 * 30, 1), ((16_000 * 30) + 1, 2), (16_000 * 60, 2)])
         {
             var sound = new Medium(MediumKind.Sound, samples, 1, $"of {samples}") { Data = new byte[4 * samples] };
             var answer = await RunAsync(model, Greedy(Seeing("Hear: ", sound, ""), 1));
-            Assert.AreEqual(text + (stretches * RandomProjector.SoundTokens), answer.Start.PromptTokens, $"{samples} samples");
+            Assert.AreEqual(text + (chunks * RandomProjector.SoundTokens), answer.Start.PromptTokens, $"{samples} samples");
             Assert.AreEqual(answer.Start.PromptTokens, await CountAsync(samples));
         }
         // An hour is counted without the memory that its samples would take.

@@ -42,7 +42,7 @@ internal static class LlamaCompletions
         if (gap is not null)
             prompts.Add(await gap.PromptAsync(model, request.Predict, mode, context.RequestAborted));
         foreach (var element in given)
-            prompts.Add(await LlamaPrompts.OfAsync(context, model, element, "prompt", context.RequestAborted));
+            prompts.Add(await LlamaPrompts.OfAsync(context, lease, element, "prompt", context.RequestAborted));
         var runs = new List<LlamaRun>();
         foreach (var prompt in prompts)
         {

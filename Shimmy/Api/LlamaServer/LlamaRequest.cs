@@ -5,6 +5,7 @@ using Shimmy.Chat.Grammars;
 using Shimmy.Chat.Messages;
 using Shimmy.Engine;
 using Shimmy.Http;
+using Shimmy.Models.Residency;
 
 namespace Shimmy.Api.LlamaServer;
 
@@ -229,14 +230,15 @@ internal static class LlamaPrompts
 
     /// <summary>The prompt of an element that <see cref="Read"/> gave of the field <paramref name="name"/>.</summary>
     public static async Task<Prompt> OfAsync(
-        HttpContext context, ILoadedModel model, JsonElement value, string name, CancellationToken cancellation)
+        HttpContext context, ModelLease lease, JsonElement value, string name, CancellationToken cancellation)
     {
+        var model = lease.Model;
         switch (value.ValueKind)
         {
             case JsonValueKind.String:
                 return Prompt.FromText(value.GetString()!);
             case JsonValueKind.Object:
-                return await OfObjectAsync(context, model, RequestFields.Of(value, name), cancellation).ConfigureAwait(false);
+                return await OfObjectAsync(context, lease, RequestFields.Of(value, name), cancellation).ConfigureAwait(false);
         }
 
         var tokens = new List<int>();
@@ -280,10 +282,10 @@ internal static class LlamaPrompts
     }
 
     private static async Task<Prompt> OfObjectAsync(
-        HttpContext context, ILoadedModel model, RequestFields fields, CancellationToken cancellation)
+        HttpContext context, ModelLease lease, RequestFields fields, CancellationToken cancellation)
     {
         if (fields.List("content") is { } content)
-            return await OfPartsAsync(context, model, [.. Parts(content, fields.FullName("content"))], cancellation).ConfigureAwait(false);
+            return await OfPartsAsync(context, lease, [.. Parts(content, fields.FullName("content"))], cancellation).ConfigureAwait(false);
         var text = fields.RequiredText("prompt_string");
         var media = fields.Find("multimodal_data") switch
         {
@@ -311,7 +313,7 @@ internal static class LlamaPrompts
                 parts.Add(MediaFields.OfBase64(RequestFields.TextOf(media[i], field), field, null));
             }
         }
-        return await OfPartsAsync(context, model, parts, cancellation).ConfigureAwait(false);
+        return await OfPartsAsync(context, lease, parts, cancellation).ConfigureAwait(false);
     }
 
     // Parts of a message's content, in OpenAI's form.
@@ -331,9 +333,9 @@ internal static class LlamaPrompts
     }
 
     private static async Task<Prompt> OfPartsAsync(
-        HttpContext context, ILoadedModel model, IReadOnlyList<ContentPart> parts, CancellationToken cancellation)
+        HttpContext context, ModelLease lease, IReadOnlyList<ContentPart> parts, CancellationToken cancellation)
     {
-        var decoded = await MediaFields.LoaderOf(context).DecodeAsync(model,
+        var decoded = await MediaFields.LoaderOf(context).DecodeAsync(lease,
             new ChatRequest { Messages = [new ChatMessage { Role = "user", Content = parts }] }, ModelResolver.LoggerOf(context),
             cancellation).ConfigureAwait(false);
         var all = new List<Medium>();

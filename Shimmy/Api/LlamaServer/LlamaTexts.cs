@@ -33,7 +33,7 @@ internal static class LlamaTexts
         var dimensions = EmbeddingRun.Dimensions(asked, lease, ModelResolver.LoggerOf(context));
         var prompts = new List<Prompt>();
         foreach (var element in given)
-            prompts.Add(await LlamaPrompts.OfAsync(context, lease.Model, element, field, context.RequestAborted));
+            prompts.Add(await LlamaPrompts.OfAsync(context, lease, element, field, context.RequestAborted));
         var (values, tokens) =
             await EmbeddingRun.AllAsync(context, lease, field, prompts, truncates, loras, takesTokens: !asOpenAI);
         var width = lease.Model.Facts.EmbeddingLength;

@@ -49,7 +49,7 @@ internal static class ChatCompletions
         var cache = CacheControl.Use(context);
         // Once for all choices.
         var conversation =
-            await MediaFields.LoaderOf(context).DecodeAsync(lease.Model, request.Request, logger, token);
+            await MediaFields.LoaderOf(context).DecodeAsync(lease, request.Request, logger, token);
         if (request.Extras.VerbosePrompt is not null)
             request = await request.WithPromptAsync(lease, conversation, logger, token);
         // All choices are looked up when the first is asked for, so that the header speaks of all: a template that is not known yet would

@@ -34,7 +34,7 @@ internal static class Transcriptions
         UnreadFields.Check(fields, logger);
 
         using var lease = await ModelResolver.AcquireAsync(context, wanted, context.RequestAborted);
-        var heard = await MediaFields.LoaderOf(context).DecodeAsync(lease.Model, request, logger, context.RequestAborted);
+        var heard = await MediaFields.LoaderOf(context).DecodeAsync(lease, request, logger, context.RequestAborted);
         var facts = lease.Model.Facts;
         var samples = heard.Messages[0].Content[0].Medium!.Width;
         var seconds = (double)samples / facts.SampleRate;

@@ -1,6 +1,7 @@
 using Microsoft.Extensions.Logging;
 using Shimmy.Chat.Messages;
 using Shimmy.Engine;
+using Shimmy.Models.Residency;
 
 namespace Shimmy.Chat.Media;
 
@@ -16,11 +17,21 @@ internal sealed partial class MediaLoader(long mostPixels, MediaFetch fetch)
     /// <summary>The exception for a medium that the model does not take; null is one that names field and model.</summary>
     public Func<MediumKind, Exception>? Refuses { get; init; }
 
-    // Of all media of a request, decoded: a file of kilobytes can be a sound of an hour, and they go to the worker in one frame.
-    private const long MostBytes = 512L << 20;
+    /// <summary>
+    /// Most bytes of all media of a request, decoded: a file of kilobytes can be a sound of an hour, and they go to the worker in one
+    /// frame.
+    /// </summary>
+    public long MostBytes { get; init; } = 512L << 20;
 
-    // Decoding takes up to a dozen bytes a pixel for a moment, so few pictures of the whole process are decoded at once.
-    private static readonly SemaphoreSlim Decoding = new(2);
+    /// <summary>Most bytes of decoded media that all running requests hold together.</summary>
+    public long MostHeld { get; init; } = Math.Max(1L << 30, GC.GetGCMemoryInfo().TotalAvailableMemoryBytes / 4);
+
+    // Decoding takes up to a dozen bytes a pixel for a moment, so few pictures of the whole process are decoded at once. Sounds, of which
+    // an hour takes a minute, keep no picture waiting.
+    private static readonly SemaphoreSlim DecodingPictures = new(2);
+    private static readonly SemaphoreSlim DecodingSounds = new(2);
+
+    private long _held;
 
     /// <summary>Of default limits, without URLs.</summary>
     public static MediaLoader Default { get; } = new(PictureDecoder.DefaultMostPixels, new MediaFetch([]));
@@ -29,19 +40,19 @@ internal sealed partial class MediaLoader(long mostPixels, MediaFetch fetch)
     /// The conversation with its media decoded or replaced by words. Throws <see cref="EngineException"/>
     /// (<see cref="EngineFailure.InvalidRequest"/>) with the field of the one that is wrong.
     /// </summary>
-    /// <param name="model">The model that reads it.</param>
+    /// <param name="lease">The request's lease of the model that reads it, with which the media count as held.</param>
     /// <param name="request">The conversation.</param>
     /// <param name="logger">Learns what was replaced.</param>
     /// <param name="cancellation">Ends a fetch.</param>
-    public Task<ChatRequest> DecodeAsync(ILoadedModel model, ChatRequest request, ILogger? logger, CancellationToken cancellation) =>
-        LoadAsync(model, request, decodes: true, logger, cancellation);
+    public Task<ChatRequest> DecodeAsync(ModelLease lease, ChatRequest request, ILogger? logger, CancellationToken cancellation) =>
+        LoadAsync(lease.Model, request, lease, logger, cancellation);
 
     /// <summary>The same with the sizes of the pictures alone, which is enough to count their tokens.</summary>
     public Task<ChatRequest> MeasureAsync(ILoadedModel model, ChatRequest request, ILogger? logger, CancellationToken cancellation) =>
-        LoadAsync(model, request, decodes: false, logger, cancellation);
+        LoadAsync(model, request, null, logger, cancellation);
 
     private async Task<ChatRequest> LoadAsync(
-        ILoadedModel model, ChatRequest request, bool decodes, ILogger? logger, CancellationToken cancellation)
+        ILoadedModel model, ChatRequest request, ModelLease? lease, ILogger? logger, CancellationToken cancellation)
     {
         if (!request.Messages.Any(IsOpen))
             return request;
@@ -49,11 +60,14 @@ internal sealed partial class MediaLoader(long mostPixels, MediaFetch fetch)
         // An assistant message at the end is one to go on with, and belongs to the newest turn.
         var newest = Array.FindLastIndex(messages, messages.Length - 1,
             message => message.Role == "assistant" && message != messages[^1]) + 1;
-        // The newest turn first, then back in time: what memory allows goes to what was said last.
+        // What the newest turn asks first, then back in time: what memory allows goes to what was said last.
         var left = MostBytes;
         for (var i = newest; i < messages.Length; i++)
-            await LoadMessageAsync(i).ConfigureAwait(false);
-        for (var i = newest - 1; i >= 0; i--)
+        {
+            if (messages[i].Role != "tool")
+                await LoadMessageAsync(i).ConfigureAwait(false);
+        }
+        for (var i = messages.Length - 1; i >= 0; i--)
             await LoadMessageAsync(i).ConfigureAwait(false);
         return request with { Messages = messages };
 
@@ -84,9 +98,7 @@ internal sealed partial class MediaLoader(long mostPixels, MediaFetch fetch)
             }
             try
             {
-                var medium = await LoadAsync(model.Facts, source, decodes, cancellation).ConfigureAwait(false);
-                if (medium.DataLength > left)
-                    throw Refusal(source, $"pictures and sounds of one request may have {MostBytes >> 20} MiB together, decoded");
+                var medium = await LoadAsync(model.Facts, source, left, lease, cancellation).ConfigureAwait(false);
                 left -= medium.DataLength;
                 return new ContentPart("") { Medium = medium };
             }
@@ -100,31 +112,66 @@ internal sealed partial class MediaLoader(long mostPixels, MediaFetch fetch)
     // Whether some medium is still a file or a URL.
     private static bool IsOpen(ChatMessage message) => message.Content.Any(part => part.Source is not null);
 
-    private async Task<Medium> LoadAsync(ModelFacts facts, MediaSource source, bool decodes, CancellationToken cancellation)
+    // Decoded, or measured where there is no lease.
+    private async Task<Medium> LoadAsync(
+        ModelFacts facts, MediaSource source, long most, ModelLease? lease, CancellationToken cancellation)
     {
         try
         {
             if (source.Unreadable is { } reason)
                 throw new FormatException(reason);
             var file = source.Url is { } url ? await fetch.GetAsync(url, cancellation).ConfigureAwait(false) : source.File;
-            if (!decodes && source.Kind == MediumKind.Picture)
-                return PictureDecoder.Measure(file.Span, mostPixels);
-            await Decoding.WaitAsync(cancellation).ConfigureAwait(false);
-            try
+            if (source.Kind == MediumKind.Sound)
             {
-                return await Task.Run(() => source.Kind == MediumKind.Picture ? PictureDecoder.Decode(file, mostPixels, cancellation)
-                    : decodes ? SoundDecoder.Decode(file, facts.SampleRate, SecondsFor(facts), cancellation)
-                    : SoundDecoder.Measure(file, facts.SampleRate, SecondsFor(facts), cancellation), cancellation).ConfigureAwait(false);
+                var sound = await DecodedAsync(DecodingSounds, () => lease is null
+                    ? SoundDecoder.Measure(file, facts.SampleRate, SecondsFor(facts), cancellation)
+                    : SoundDecoder.Decode(file, facts.SampleRate, SecondsFor(facts), cancellation), cancellation).ConfigureAwait(false);
+                Hold(source, sound, most, lease);
+                return sound;
             }
-            finally
-            {
-                Decoding.Release();
-            }
+            // What its header says is known before it is decoded.
+            var picture = PictureDecoder.Measure(file.Span, mostPixels);
+            Hold(source, picture, most, lease);
+            return lease is null ? picture : await DecodedAsync(DecodingPictures,
+                () => PictureDecoder.Decode(file, mostPixels, cancellation), cancellation).ConfigureAwait(false);
         }
         catch (FormatException e)
         {
             throw Refusal(source, e.Message);
         }
+    }
+
+    private static async Task<Medium> DecodedAsync(SemaphoreSlim places, Func<Medium> decode, CancellationToken cancellation)
+    {
+        await places.WaitAsync(cancellation).ConfigureAwait(false);
+        try
+        {
+            return await Task.Run(decode, cancellation).ConfigureAwait(false);
+        }
+        finally
+        {
+            places.Release();
+        }
+    }
+
+    // Counts a medium until the request ends.
+    private void Hold(MediaSource source, Medium medium, long most, ModelLease? lease)
+    {
+        var bytes = medium.DataLength;
+        if (bytes > most)
+            throw Refusal(source, $"pictures and sounds of one request may have {MostBytes >> 20} MiB together, decoded");
+        if (lease is null)
+            return;
+        if (Interlocked.Add(ref _held, bytes) is var held && held > MostHeld)
+        {
+            Interlocked.Add(ref _held, -bytes);
+            throw new EngineException(EngineFailure.QueueFull,
+                $"running requests hold {(held - bytes) >> 20} MiB of decoded pictures and sounds, and {MostHeld >> 20} MiB are allowed")
+            {
+                RetryAfterSeconds = 5,
+            };
+        }
+        lease.OnEnd(() => Interlocked.Add(ref _held, -bytes));
     }
 
     // The longest sound whose tokens fit into the context of one request.
@@ -156,6 +203,6 @@ internal sealed partial class MediaLoader(long mostPixels, MediaFetch fetch)
             Option = source.Field,
         };
 
-    [LoggerMessage(LogLevel.Warning, "{Field}: {Reason}; words stand in its place")]
+    [LoggerMessage(LogLevel.Warning, "{Field}: {Reason}; replaced by a text placeholder")]
     private static partial void LogOmitted(ILogger logger, string field, string reason);
 }

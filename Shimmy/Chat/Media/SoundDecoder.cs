@@ -241,7 +241,7 @@ internal sealed class MonoSound
         if (frames > _mostSeconds * Rate)
         {
             throw new FormatException(string.Create(CultureInfo.InvariantCulture,
-                $"is a sound of {(frames > _count + 1L ? "" : "more than ")}{(double)frames / Rate:F1} s; at most {_mostSeconds:F0} s are taken: what the model's context has room for, and an hour"));
+                $"is a sound of {(frames > _count + 1L ? "" : "more than ")}{(double)frames / Rate:F1} s; at most {_mostSeconds:F0} s are taken, which is what fits the model's context, and no more than an hour"));
         }
         if (frames > MostFrames)
             throw new FormatException($"has {frames} samples; at most {MostFrames} are taken");

@@ -79,6 +79,9 @@ internal readonly record struct Frame(FrameKind Kind, uint Id, byte[] Payload)
 {
     /// <summary>The level in a <see cref="FrameKind.Log"/> of a warning that is the worker's own; the others are llama.cpp's.</summary>
     public const int LevelOfOwnWarning = 6;
+
+    /// <summary>Whether it carries a prompt with media, whose tokens take time to count.</summary>
+    public bool HasMedia => Kind is FrameKind.Generate or FrameKind.Embed or FrameKind.Tokenize && PromptFrames.HasMedia(Payload);
 }
 
 /// <summary>
@@ -89,7 +92,7 @@ internal static class PromptFrames
 {
     private const int HeadLength = 8;
 
-    /// <summary>Whether the prompt in a payload has media, whose tokens take time to count.</summary>
+    /// <summary>Whether the prompt in a payload has media.</summary>
     public static bool HasMedia(ReadOnlySpan<byte> payload) =>
         payload.Length >= HeadLength && BinaryPrimitives.ReadInt32LittleEndian(payload) > 0;
 

@@ -6,29 +6,35 @@ internal sealed class FrameBuffer
     // In bytes: some hundred long prompts. More than that means that the worker does not keep up, and the memory is the server's.
     private const long Most = 64 << 20;
 
+    // The same for prompts with media, of which one photo has tens of megabytes. They count apart, so that no text is refused for them.
+    private const long MostWithMedia = 1 << 30;
+
     private readonly LinkedList<Frame> _frames = new();
     private long _bytes;
+    private long _bytesWithMedia;
 
     /// <summary>Whether there is none.</summary>
     public bool IsEmpty => _frames.Count == 0;
 
     /// <summary>
-    /// Adds one; throws <see cref="EngineException"/> with <see cref="EngineFailure.QueueFull"/> where 64 MiB wait already.
+    /// Adds one; throws <see cref="EngineException"/> with <see cref="EngineFailure.QueueFull"/> where 64 MiB wait already, or 1 GiB of
+    /// prompts with media.
     /// </summary>
     public void Add(Frame frame)
     {
         // Frames without payload (cancels above all) are always taken.
-        if (_bytes > Most && frame.Payload.Length > 0)
+        var (waiting, most) = frame.HasMedia ? (_bytesWithMedia, MostWithMedia) : (_bytes, Most);
+        if (waiting > most && frame.Payload.Length > 0)
         {
             throw new EngineException(EngineFailure.QueueFull,
-                $"{_bytes >> 20} MiB of requests wait already for the worker of this model to read them")
+                $"{waiting >> 20} MiB of requests wait already for the worker of this model to read them")
             {
                 RetryAfterSeconds = 5,
             };
         }
 
         _frames.AddLast(frame);
-        _bytes += frame.Payload.Length;
+        Count(frame, frame.Payload.Length);
     }
 
     /// <summary>Removes and returns the first frame; null where the queue is empty.</summary>
@@ -57,12 +63,20 @@ internal sealed class FrameBuffer
     public void Clear()
     {
         _frames.Clear();
-        _bytes = 0;
+        (_bytes, _bytesWithMedia) = (0, 0);
     }
 
     private void Remove(LinkedListNode<Frame> node)
     {
         _frames.Remove(node);
-        _bytes -= node.Value.Payload.Length;
+        Count(node.Value, -node.Value.Payload.Length);
+    }
+
+    private void Count(Frame frame, int bytes)
+    {
+        if (frame.HasMedia)
+            _bytesWithMedia += bytes;
+        else
+            _bytes += bytes;
     }
 }

@@ -8,8 +8,11 @@ namespace Shimmy.Engine.Protocol;
 /// </summary>
 internal sealed class FrameWriter(Stream output) : IDisposable
 {
-    /// <summary>Bytes of kind and id, which the length counts.</summary>
-    public const int HeaderLength = 5;
+    /// <summary>Bytes before the payload.</summary>
+    public const int HeaderLength = 9;
+
+    /// <summary>Bytes of the length, which counts all that follows it.</summary>
+    public const int LengthLength = 4;
 
     private readonly Lock _writing = new();
 
@@ -19,13 +22,13 @@ internal sealed class FrameWriter(Stream output) : IDisposable
     /// </summary>
     public void Write(FrameKind kind, uint id, ReadOnlySpan<byte> payload)
     {
-        var buffer = ArrayPool<byte>.Shared.Rent(LengthOf(payload));
+        var buffer = ArrayPool<byte>.Shared.Rent(HeaderLength + payload.Length);
         try
         {
-            var length = Compose(buffer, kind, id, payload);
+            Compose(buffer, kind, id, payload.Length, payload);
             lock (_writing)
             {
-                output.Write(buffer.AsSpan(0, length));
+                output.Write(buffer.AsSpan(0, HeaderLength + payload.Length));
                 output.Flush();
             }
         }
@@ -35,17 +38,18 @@ internal sealed class FrameWriter(Stream output) : IDisposable
         }
     }
 
-    /// <summary>Bytes that a frame with this payload takes.</summary>
-    public static int LengthOf(ReadOnlySpan<byte> payload) => 4 + HeaderLength + payload.Length;
-
-    /// <summary>Writes a frame into a buffer, so that one write wakes the other end once. Returns its length in bytes.</summary>
-    public static int Compose(Span<byte> buffer, FrameKind kind, uint id, ReadOnlySpan<byte> payload)
+    /// <summary>Writes a frame into a buffer, so that one write wakes the other end once.</summary>
+    /// <param name="buffer">The buffer.</param>
+    /// <param name="kind">The frame's kind.</param>
+    /// <param name="id">The request's id.</param>
+    /// <param name="length">Bytes of the whole payload.</param>
+    /// <param name="begin">The beginning of the payload, or all of it.</param>
+    public static void Compose(Span<byte> buffer, FrameKind kind, uint id, int length, ReadOnlySpan<byte> begin)
     {
-        BinaryPrimitives.WriteInt32LittleEndian(buffer, HeaderLength + payload.Length);
-        buffer[4] = (byte)kind;
-        BinaryPrimitives.WriteUInt32LittleEndian(buffer[5..], id);
-        payload.CopyTo(buffer[(4 + HeaderLength)..]);
-        return LengthOf(payload);
+        BinaryPrimitives.WriteInt32LittleEndian(buffer, HeaderLength - LengthLength + length);
+        buffer[LengthLength] = (byte)kind;
+        BinaryPrimitives.WriteUInt32LittleEndian(buffer[(LengthLength + 1)..], id);
+        begin.CopyTo(buffer[HeaderLength..]);
     }
 
     /// <inheritdoc/>
@@ -63,12 +67,12 @@ internal sealed class FrameReader(Stream input) : IDisposable
     /// <summary>The next frame; null where the other end closed the pipe or died.</summary>
     public Frame? Read()
     {
-        Span<byte> header = stackalloc byte[4 + FrameWriter.HeaderLength];
+        Span<byte> header = stackalloc byte[FrameWriter.HeaderLength];
         try
         {
             if (_input.ReadAtLeast(header, header.Length, throwOnEndOfStream: false) < header.Length)
                 return null;
-            var length = BinaryPrimitives.ReadInt32LittleEndian(header) - FrameWriter.HeaderLength;
+            var length = BinaryPrimitives.ReadInt32LittleEndian(header) - (FrameWriter.HeaderLength - FrameWriter.LengthLength);
             if (length is < 0 or > LongestFrame)
                 throw new InvalidDataException($"a frame of {length} bytes on the worker pipe");
             var payload = length == 0 ? [] : GC.AllocateUninitializedArray<byte>(length);

@@ -8,6 +8,8 @@ namespace Shimmy.Engine.Protocol;
 /// </summary>
 internal sealed class FrameQueue(Stream output)
 {
+    private const int MostComposed = 64 * 1024; // bytes, as many as a pipe holds
+
     private readonly Lock _lock = new();
     private readonly FrameBuffer _frames = new();
     private bool _writing;
@@ -15,7 +17,7 @@ internal sealed class FrameQueue(Stream output)
 
     /// <summary>
     /// Sends a frame, whose payload must not change any more. Throws <see cref="IOException"/> once the pipe is closed, and
-    /// <see cref="EngineException"/> with <see cref="EngineFailure.QueueFull"/> where 64 MiB are unwritten.
+    /// <see cref="EngineException"/> with <see cref="EngineFailure.QueueFull"/> where too much is unwritten.
     /// </summary>
     public void Send(FrameKind kind, uint id, byte[] payload)
     {
@@ -67,9 +69,13 @@ internal sealed class FrameQueue(Stream output)
             byte[] buffer = [];
             try
             {
-                buffer = ArrayPool<byte>.Shared.Rent(FrameWriter.LengthOf(frame.Payload));
-                var length = FrameWriter.Compose(buffer, frame.Kind, frame.Id, frame.Payload);
-                await output.WriteAsync(buffer.AsMemory(0, length)).ConfigureAwait(false);
+                // Pictures have tens of megabytes, which are not copied once more: the beginning of a frame alone goes with its header.
+                var begin = Math.Min(frame.Payload.Length, MostComposed);
+                buffer = ArrayPool<byte>.Shared.Rent(FrameWriter.HeaderLength + begin);
+                FrameWriter.Compose(buffer, frame.Kind, frame.Id, frame.Payload.Length, frame.Payload.AsSpan(0, begin));
+                await output.WriteAsync(buffer.AsMemory(0, FrameWriter.HeaderLength + begin)).ConfigureAwait(false);
+                if (begin < frame.Payload.Length)
+                    await output.WriteAsync(frame.Payload.AsMemory(begin)).ConfigureAwait(false);
                 await output.FlushAsync().ConfigureAwait(false);
             }
             catch (Exception)

@@ -94,6 +94,17 @@ internal sealed class ModelLease : IDisposable
             Loras = loras,
         };
 
+    /// <summary>Calls this when the lease ends; at once where it has ended.</summary>
+    public void OnEnd(Action action)
+    {
+        while (_release is { } before)
+        {
+            if (Interlocked.CompareExchange(ref _release, before + action, before) == before)
+                return;
+        }
+        action();
+    }
+
     /// <summary>Ends the lease. Idempotent.</summary>
     public void Dispose() => Interlocked.Exchange(ref _release, null)?.Invoke();
 }

@@ -36,7 +36,7 @@ internal static class Bert
                 ?? throw new SafeTensorsException("config.json: pad_token_id is missing; positions begin behind it")) + 1
             : 0;
         if (skipped >= positions)
-            throw new SafeTensorsException($"config.json: pad_token_id leaves none of the {positions} positions");
+            throw new SafeTensorsException($"config.json: pad_token_id {skipped - 1} must be below {positions - 1}: positions begin behind it, and there are {positions}");
 
         plan.Set("block_count", layers);
         plan.Set("context_length", positions - skipped);

@@ -161,7 +161,7 @@ internal static class LoraFolder
 
         throw new SafeTensorsException(name.Contains("lora_magnitude", StringComparison.Ordinal)
             ? $"tensor '{tensor.Name}' is of DoRA, which also scales whole rows; llama.cpp does not compute it"
-            : $"tensor '{tensor.Name}' is no part of a LoRA: llama.cpp adds lora_A and lora_B to matrices, and nothing else");
+            : $"tensor '{tensor.Name}' is not part of a LoRA: llama.cpp adds lora_A and lora_B to matrices, and nothing else");
     }
 
     private static void Take(ConversionPlan plan, string module, Pair pair, float alpha, GgufHeader? model)

@@ -6,7 +6,13 @@ namespace Shimmy.Worker.Media;
 
 /// <summary>
 /// A model's projector: turns media into tokens and tokens into embeddings. What was encoded is kept, the least recently used dropped
-/// first, so that a picture that comes again costs nothing. <see cref="Read"/> is for any thread, <see cref="Encode"/> for one at a time.
+/// first, so that a picture that comes again costs nothing.
+/// <code>
+///   Medium ─► Read ─► TokenizedMedium ─► EncodeNext, chunk by chunk (MediaEncoder's thread) ─► embeddings ─► prefill
+///              │ known by its hash?              chunks: text tokens, or tokens that are encoded
+///              └─► the same TokenizedMedium, whose embeddings may be there
+/// </code>
+/// <see cref="Read"/> is for any thread, <see cref="EncodeNext"/> for one at a time.
 /// </summary>
 internal sealed class Projector : IDisposable
 {
@@ -51,10 +57,10 @@ internal sealed class Projector : IDisposable
     /// <summary>Samples a second of the sounds that it takes; 0 where it takes none.</summary>
     public int SampleRate { get; }
 
-    /// <summary>Seconds of a stretch of sound that is encoded at once.</summary>
+    /// <summary>Seconds of a chunk of sound that is encoded at once.</summary>
     public static int SoundSeconds => ProjectorHandle.SoundSeconds;
 
-    /// <summary>Tokens of such a stretch; 0 where it takes no sounds.</summary>
+    /// <summary>Tokens of such a chunk; 0 where it takes no sounds.</summary>
     public int SoundTokens { get; }
 
     /// <summary>Why its encoder for sounds is not used; null where it is, or there is none.</summary>
@@ -122,40 +128,38 @@ internal sealed class Projector : IDisposable
                         _known.Remove(hash);
                 }
             }
-            read.NumberFrom(NumberOf(medium.Hash, read.Stretches.Count));
+            read.NumberFrom(NumberOf(medium.Hash, read.Chunks.Count));
             _known[medium.Hash] = new WeakReference<TokenizedMedium>(read);
         }
         return read;
     }
 
     /// <summary>
-    /// Encodes what is not encoded yet of a medium, and keeps it. On one thread only. <paramref name="stillWanted"/> is asked before each
-    /// stretch.
+    /// Encodes one chunk of a medium that is not encoded yet, and keeps the medium behind the last. On one thread only. Whether chunks are
+    /// left.
     /// </summary>
-    public void Encode(TokenizedMedium medium, Func<bool> stillWanted)
+    public bool EncodeNext(TokenizedMedium medium)
     {
-        var began = false;
-        foreach (var stretch in medium.Stretches)
+        if (medium.Chunks.FirstOrDefault(IsOpen) is { } chunk)
         {
-            if (stretch.Native.Text is not null || stretch.Embeddings is not null)
-                continue;
-            if (!stillWanted())
-                return;
-            began = true;
-            if (_handle.Encode(stretch.Native) is { } embeddings)
+            if (_handle.Encode(chunk.Native) is not { } embeddings)
             {
-                stretch.Embeddings = embeddings;
-                continue;
+                var reason = NativeLog.TakeErrors();
+                medium.Failure = $"the projector could not encode a {(medium.IsPicture ? "picture" : "sound")}"
+                    + (reason.Length > 0 ? $": {reason}" : "");
+                return false;
             }
-            var reason = NativeLog.TakeErrors();
-            medium.Failure = $"the projector could not encode a {(medium.IsPicture ? "picture" : "sound")}"
-                + (reason.Length > 0 ? $": {reason}" : "");
-            return;
+            chunk.Embeddings = embeddings;
+            if (medium.Chunks.Any(IsOpen))
+                return true;
+            Encoded++;
         }
-        Encoded += began ? 1 : 0;
         medium.Dispose();
         lock (_lock)
             Keep(medium);
+        return false;
+
+        static bool IsOpen(MediaChunk chunk) => chunk.Native.Text is null && chunk.Embeddings is null;
     }
 
     /// <inheritdoc/>
@@ -231,7 +235,7 @@ internal sealed class Projector : IDisposable
         var list = MediaChunksHandle.Create();
         try
         {
-            // Every begun stretch of a sound takes the same tokens, so a second of silence tells of any length that is only counted.
+            // Every begun chunk of a sound takes the same tokens, so a second of silence tells of any length that is only counted.
             if (medium is not { Kind: MediumKind.Sound, Data.IsEmpty: true })
             {
                 var chunks = _handle.Tokenize(medium, list);
@@ -244,9 +248,9 @@ internal sealed class Projector : IDisposable
                 }
                 return new TokenizedMedium(medium, list, chunks);
             }
-            var stretches = (int)((medium.Width - 1L) / ((long)SoundSeconds * SampleRate)) + 1;
+            var begun = (int)((medium.Width - 1L) / ((long)SoundSeconds * SampleRate)) + 1;
             return new TokenizedMedium(medium, list, [.. _handle.Tokenize(medium with { Width = Math.Min(medium.Width, SampleRate) }, list)
-                .SelectMany(chunk => Enumerable.Repeat(chunk, chunk.Text is null ? stretches : 1))]);
+                .SelectMany(chunk => Enumerable.Repeat(chunk, chunk.Text is null ? begun : 1))]);
         }
         catch
         {
@@ -306,7 +310,7 @@ internal sealed class TokenizedMedium : IDisposable
         Hash = medium.Hash;
         IsPicture = medium.Kind == MediumKind.Picture;
         _chunks = chunks;
-        Stretches = [.. natives.Select(native => new MediaStretch(native, this))];
+        Chunks = [.. natives.Select(native => new MediaChunk(native, this))];
     }
 
     /// <summary>The medium's hash.</summary>
@@ -315,30 +319,30 @@ internal sealed class TokenizedMedium : IDisposable
     /// <summary>Whether it is a picture.</summary>
     public bool IsPicture { get; }
 
-    /// <summary>Its stretches in order.</summary>
-    public IReadOnlyList<MediaStretch> Stretches { get; }
+    /// <summary>Its chunks in order.</summary>
+    public IReadOnlyList<MediaChunk> Chunks { get; }
 
     /// <summary>Why it could not be encoded; null where it could, or was not tried.</summary>
     public string? Failure { get; set; }
 
     /// <summary>Bytes of its embeddings.</summary>
-    public long Bytes => Stretches.Sum(stretch => sizeof(float) * (stretch.Embeddings?.LongLength ?? 0));
+    public long Bytes => Chunks.Sum(chunk => sizeof(float) * (chunk.Embeddings?.LongLength ?? 0));
 
-    /// <summary>Gives the stretches the numbers that stand for them in token sequences.</summary>
+    /// <summary>Gives the chunks the numbers that stand for them in token sequences.</summary>
     public void NumberFrom(int number)
     {
-        foreach (var stretch in Stretches)
-            stretch.Number = number--;
+        foreach (var chunk in Chunks)
+            chunk.Number = number--;
     }
 
     /// <summary>Frees the pixels.</summary>
     public void Dispose() => _chunks.Dispose();
 }
 
-/// <summary>A stretch of a medium's tokens.</summary>
+/// <summary>A chunk of a medium's tokens.</summary>
 /// <param name="native">What libmtmd says of it.</param>
 /// <param name="medium">The medium.</param>
-internal sealed class MediaStretch(NativeChunk native, TokenizedMedium medium)
+internal sealed class MediaChunk(NativeChunk native, TokenizedMedium medium)
 {
     private volatile float[]? _embeddings;
 
@@ -361,8 +365,8 @@ internal sealed class MediaStretch(NativeChunk native, TokenizedMedium medium)
         set => _embeddings = value;
     }
 
-    /// <summary>The positions of some of its tokens in llama.cpp's form: one each, or M-RoPE's four in four stretches.</summary>
-    /// <param name="first">The position of the stretch's first token.</param>
+    /// <summary>The positions of some of its tokens in llama.cpp's form: one each, or M-RoPE's four, each as long as there are tokens.</summary>
+    /// <param name="first">The position of the chunk's first token.</param>
     /// <param name="start">The first of the tokens.</param>
     /// <param name="count">Number of tokens.</param>
     public int[] PositionsOf(int first, int start, int count)
@@ -386,13 +390,13 @@ internal sealed class MediaStretch(NativeChunk native, TokenizedMedium medium)
     }
 }
 
-/// <summary>A stretch of a medium at its place in a sequence.</summary>
+/// <summary>A chunk of a medium at its place in a sequence.</summary>
 /// <param name="Start">Index of its first token.</param>
-/// <param name="Stretch">The stretch.</param>
-internal readonly record struct MediaSpan(int Start, MediaStretch Stretch)
+/// <param name="Chunk">The chunk.</param>
+internal readonly record struct MediaSpan(int Start, MediaChunk Chunk)
 {
     /// <summary>Index behind its last token.</summary>
-    public int End => Start + Stretch.Native.Tokens;
+    public int End => Start + Chunk.Native.Tokens;
 
     /// <summary>The greatest length of a prefix, at most <paramref name="length"/>, that cuts none of these spans.</summary>
     public static int WholeUpTo(int length, IReadOnlyList<MediaSpan> spans)
@@ -409,67 +413,11 @@ internal readonly record struct MediaSpan(int Start, MediaStretch Stretch)
     public static int PositionAt(int index, IReadOnlyList<MediaSpan> spans)
     {
         var position = index;
-        foreach (var (start, stretch) in spans)
+        foreach (var (start, chunk) in spans)
         {
-            if (index >= start + stretch.Native.Tokens)
-                position -= stretch.Native.Tokens - stretch.Native.Positions;
+            if (index >= start + chunk.Native.Tokens)
+                position -= chunk.Native.Tokens - chunk.Native.Positions;
         }
         return position;
-    }
-}
-
-/// <summary>
-/// The thread that encodes media: one after the other, beside the scheduler's thread, so that a picture never stops the streams that run.
-/// Made at the first medium.
-/// </summary>
-/// <param name="projector">The projector.</param>
-/// <param name="done">Called on the thread after each medium.</param>
-internal sealed class MediaEncoder(Projector projector, Action done)
-{
-    private readonly object _lock = new();
-    private readonly Queue<(TokenizedMedium Medium, Func<bool> Wanted, Action? Then)> _waiting = new();
-    private Thread? _thread;
-    private volatile bool _isBusy;
-
-    /// <summary>Threads that are at work now; 0 where nothing is encoded.</summary>
-    public int BusyThreads => _isBusy ? projector.Threads : 0;
-
-    /// <summary>Encodes a medium where that is still wanted when its turn comes.</summary>
-    /// <param name="medium">The medium.</param>
-    /// <param name="wanted">Whether it is wanted.</param>
-    /// <param name="then">Called on the thread once it is encoded, cannot be, or was not wanted any more.</param>
-    public void Request(TokenizedMedium medium, Func<bool> wanted, Action? then = null)
-    {
-        lock (_lock)
-        {
-            _waiting.Enqueue((medium, wanted, then));
-            _isBusy = true;
-            if (_thread is null)
-            {
-                _thread = new Thread(Run) { IsBackground = true, Name = "media" };
-                _thread.Start();
-            }
-            Monitor.Pulse(_lock);
-        }
-    }
-
-    private void Run()
-    {
-        Posix.GoBehind();
-        while (true)
-        {
-            (TokenizedMedium Medium, Func<bool> Wanted, Action? Then) next;
-            lock (_lock)
-            {
-                while (!_waiting.TryDequeue(out next))
-                {
-                    _isBusy = false;
-                    Monitor.Wait(_lock);
-                }
-            }
-            projector.Encode(next.Medium, next.Wanted);
-            next.Then?.Invoke();
-            done();
-        }
     }
 }

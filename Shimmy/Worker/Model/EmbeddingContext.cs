@@ -44,7 +44,7 @@ internal sealed class EmbeddingContext
         return ContextHandle.Create(model.Handle, parameters) is { } context
             ? new EmbeddingContext(model, context)
             : throw new EngineException(EngineFailure.GenerationFailed,
-                $"there is no memory to embed with this model: {NativeLog.TakeErrors()}");
+                $"out of memory while creating the embedding context: {NativeLog.TakeErrors()}");
     }
 
     /// <summary>
@@ -84,12 +84,12 @@ internal sealed class EmbeddingContext
         return new Embedding(pooled.Values, tokens.Count);
     }
 
-    // All of a stretch in one step: a picture's tokens may see each other.
+    // All of a chunk in one step: a picture's tokens may see each other.
     private int DecodeMedium(MediaSpan span, IReadOnlyList<MediaSpan> media)
     {
-        var (stretch, native) = (span.Stretch, span.Stretch.Native);
-        if (stretch.Embeddings is not { } embeddings)
-            throw new EngineException(EngineFailure.GenerationFailed, stretch.Medium.Failure ?? "a picture was not encoded");
+        var (chunk, native) = (span.Chunk, span.Chunk.Native);
+        if (chunk.Embeddings is not { } embeddings)
+            throw new EngineException(EngineFailure.GenerationFailed, chunk.Medium.Failure ?? "a picture was not encoded");
         if (native.Tokens > _context.BatchSize)
         {
             throw new EngineException(EngineFailure.InvalidRequest,
@@ -99,7 +99,7 @@ internal sealed class EmbeddingContext
         if (native.NonCausal)
             _context.UseCausalAttention(false);
         var code = EmbeddingBatch.Decode(_context, embeddings, native.Tokens,
-            stretch.PositionsOf(MediaSpan.PositionAt(span.Start, media), 0, native.Tokens), 0, outputs: native.Tokens);
+            chunk.PositionsOf(MediaSpan.PositionAt(span.Start, media), 0, native.Tokens), 0, outputs: native.Tokens);
         _context.Synchronize();
         if (native.NonCausal)
             _context.UseCausalAttention(true);

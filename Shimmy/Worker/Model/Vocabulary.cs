@@ -131,7 +131,7 @@ internal sealed class Vocabulary
     }
 
     /// <summary>
-    /// The tokens of a prompt with media: text and media each by themselves, as libmtmd joins them; the numbers of its stretches stand for
+    /// The tokens of a prompt with media: text and media each by themselves, as libmtmd joins them; the numbers of its chunks stand for
     /// a medium. Throws <see cref="EngineException"/> (<see cref="EngineFailure.InvalidRequest"/>) for one that the model does not take.
     /// </summary>
     /// <param name="prompt">The prompt.</param>
@@ -163,15 +163,15 @@ internal sealed class Vocabulary
             var index = prompt.Parts[i].Medium!.Value;
             if ((uint)index >= (uint)prompt.Media.Count)
                 throw new InvalidDataException($"part {i} of the prompt names medium {index} of {prompt.Media.Count}");
-            foreach (var stretch in projector.Read(prompt.Media[index]).Stretches)
+            foreach (var chunk in projector.Read(prompt.Media[index]).Chunks)
             {
-                if (stretch.Native.Text is { } text)
+                if (chunk.Native.Text is { } text)
                 {
                     tokens.AddRange(text);
                     continue;
                 }
-                spans.Add(new MediaSpan(tokens.Count, stretch));
-                tokens.AddRange(Enumerable.Repeat(stretch.Number, stretch.Native.Tokens));
+                spans.Add(new MediaSpan(tokens.Count, chunk));
+                tokens.AddRange(Enumerable.Repeat(chunk.Number, chunk.Native.Tokens));
             }
         }
         return WithEos(tokens, prompt.AddEos);
@@ -210,7 +210,7 @@ internal sealed class Vocabulary
 
     /// <summary>
     /// The tokens of a query and a document for a reranker: in its own template, where it brings one with <c>{query}</c> and
-    /// <c>{document}</c>, else one after the other with the vocabulary's marks around them (as llama.cpp's server joins them).
+    /// <c>{document}</c>, else one after the other with the vocabulary's special tokens around them (as llama.cpp's server joins them).
     /// </summary>
     public List<int> TokenizePair(Prompt query, Prompt document, string? template)
     {

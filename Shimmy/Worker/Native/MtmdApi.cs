@@ -101,7 +101,7 @@ internal unsafe struct MtmdContextParams
     public nint ProgressCallbackData;
 }
 
-/// <summary>The same with room for what other versions have behind it.</summary>
+/// <summary>The same with padding for the fields that other versions have behind it.</summary>
 [StructLayout(LayoutKind.Sequential, Size = 1024)]
 internal struct MtmdContextParamsProbe
 {
@@ -128,7 +128,7 @@ internal struct MtmdPosition
     public int Fourth;
 }
 
-/// <summary>One stretch of a tokenized medium: text tokens, or tokens that are encoded.</summary>
+/// <summary>One chunk of a tokenized medium: text tokens, or tokens that are encoded.</summary>
 /// <param name="Handle">libmtmd's chunk; valid as long as its list.</param>
 /// <param name="Text">The tokens of text; null for what is encoded.</param>
 /// <param name="Tokens">Number of tokens.</param>
@@ -266,7 +266,7 @@ internal sealed unsafe class ProjectorHandle() : SafeHandle(0, ownsHandle: true)
         }
         var chunks = Enumerable.Range(0, (int)MtmdApi.mtmd_input_chunks_size(list)).Select(i => ChunkAt(list, i)).ToList();
         if (medium.Kind == MediumKind.Sound)
-            KeepHeard(chunks, medium.Width);
+            DropSilentChunks(chunks, medium.Width);
         return chunks;
     }
 
@@ -282,11 +282,11 @@ internal sealed unsafe class ProjectorHandle() : SafeHandle(0, ownsHandle: true)
     }
 
     // libmtmd puts silence behind every sound and encodes that too: to models it is something else that they are to answer to. One chunk
-    // for each begun stretch is the sound's own.
-    private void KeepHeard(List<NativeChunk> chunks, int samples)
+    // for each thirty seconds that begin is the sound's own.
+    private void DropSilentChunks(List<NativeChunk> chunks, int samples)
     {
-        var stretch = (long)SoundSeconds * SampleRate;
-        var own = (samples + stretch - 1) / stretch;
+        var most = (long)SoundSeconds * SampleRate;
+        var own = (samples + most - 1) / most;
         chunks.RemoveAll(chunk => chunk.Text is null && --own < 0);
     }
 

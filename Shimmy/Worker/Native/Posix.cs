@@ -34,7 +34,7 @@ internal static partial class Posix
     /// Puts the calling thread behind the others for as long as it lives, on Linux those too that it will start: where processors are
     /// short, each gets a third of what another thread gets. Nothing changes where none waits. Only Linux and Windows rank single threads.
     /// </summary>
-    public static void GoBehind()
+    public static void LowerThreadPriority()
     {
         if (OperatingSystem.IsLinux())
             _ = Nice(5);

@@ -102,7 +102,7 @@ internal sealed class Admission(LlamaModel model, PrefixCache cache, BatchBuilde
         Begin(sequence, slot, prefix);
     }
 
-    // The slot's own prefix is put away first, so it must not have an owner yet.
+    // The slot's own prefix is saved first, so it must not have an owner yet.
     private void Begin(Sequence sequence, Slot slot, Prefix prefix)
     {
         var origin = prefix.Origin;
@@ -137,8 +137,8 @@ internal sealed class Admission(LlamaModel model, PrefixCache cache, BatchBuilde
     private void Begin(Sequence sequence, int cached, PrefixOrigin origin)
     {
         sequence.Checkpoints = cache.PlanCheckpoints(sequence, cached, model.Vocabulary);
-        foreach (var span in sequence.Media.Where(span => span.Start >= cached && span.Stretch.Embeddings is null))
-            encoder!.Request(span.Stretch.Medium, () => !sequence.Cancelled);
+        foreach (var span in sequence.Media.Where(span => span.Start >= cached && span.Chunk.Embeddings is null))
+            encoder!.Request(span.Chunk.Medium, () => !sequence.Cancelled);
         // One token counts as computed where none is: who divides by it gets a number.
         var counted = Math.Min(cached, sequence.Tokens.Length - 1);
         // One that was preempted has been counted, like its prompt.

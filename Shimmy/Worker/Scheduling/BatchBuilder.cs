@@ -47,7 +47,7 @@ internal sealed class BatchBuilder(LlamaModel model, DecodeBatch batch, Speculat
     public void Spare() => _spare = true;
 
     /// <summary>Fills the batch with what the sequences of this adapter set have to compute.</summary>
-    public void Compose(List<Sequence> running, AdapterSet adapters)
+    public void Build(List<Sequence> running, AdapterSet adapters)
     {
         batch.Clear();
         _parts.Clear();

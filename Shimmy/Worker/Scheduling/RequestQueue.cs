@@ -139,7 +139,7 @@ internal sealed class EmbeddingJob(
 
     /// <summary>A medium that is still to be encoded; null where all are, or where one cannot be.</summary>
     public TokenizedMedium? Unseen =>
-        media.FirstOrDefault(span => span.Stretch is { Embeddings: null, Medium.Failure: null }).Stretch?.Medium;
+        media.FirstOrDefault(span => span.Chunk is { Embeddings: null, Medium.Failure: null }).Chunk?.Medium;
 
     public uint RequestId { get; } = requestId;
 

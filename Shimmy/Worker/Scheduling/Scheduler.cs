@@ -20,7 +20,7 @@ namespace Shimmy.Worker.Scheduling;
 ///
 ///   a turn:  1. Admit      waiting requests get slots and take over the longest prefix there is, or will be
 ///            2. Join       those that waited for a prefix take it over once it is computed
-///            3. Compose    of one adapter set: a token for every generating sequence, then prompt chunks up to the limit
+///            3. Build      of one adapter set: a token for every generating sequence, then prompt chunks up to the limit
 ///            4. Decode     out of cells: draft nothing, drop an idle prefix, then preempt the youngest, only then end
 ///            5. Sample     each sequence with its own chain, on through its draft; the turn's events leave in one frame
 ///            6. Media      the tokens of one picture or sound whose embeddings are there; MediaEncoder computes those beside the loop
@@ -32,7 +32,7 @@ internal sealed class Scheduler
     private readonly LlamaModel _model;
     private readonly PrefixCache _cache;
     private readonly DecodeBatch _batch;
-    private readonly BatchBuilder _turn;
+    private readonly BatchBuilder _batchBuilder;
     private readonly AdapterRotation _adapters = new();
     private readonly IEventSink _events;
     private readonly ConcurrentQueue<Action> _inbox = new();
@@ -44,7 +44,7 @@ internal sealed class Scheduler
     private readonly Admission _admission;
     private readonly TurnSampler _sampler;
     private readonly MediaEncoder? _encoder;
-    private readonly CellLedger? _ledger;
+    private readonly KvBlockTracker? _kvBlocks;
     private readonly List<(Slot Slot, Action Action)> _postponed = [];
     private long _lastWork = Stopwatch.GetTimestamp();
     private long _mediumTurns;
@@ -59,12 +59,12 @@ internal sealed class Scheduler
                 ? (needsCheckpoints, mostWaiting) => new StateFolder(folder, model.Spec.PrefixStoreBytes, StateIdentity.Of(model),
                     needsCheckpoints, mostWaiting, Warn)
                 : null);
-        _ledger = model.Spec.ReportsCells ? new CellLedger(_cache, model.Spec.Name, model.Adapters) : null;
+        _kvBlocks = model.Spec.ReportsCells ? new KvBlockTracker(_cache, model.Spec.Name, model.Adapters) : null;
         _batch = new DecodeBatch(model.BatchSize);
-        _turn = new BatchBuilder(model, _batch, model.Spec.Speculate && _cache.CanCut ? new Speculator(model.Vocabulary, draft) : null);
-        _encoder = model.Projector is { } projector ? new MediaEncoder(projector, () => _wake.Release()) : null;
+        _batchBuilder = new BatchBuilder(model, _batch, model.Spec.Speculate && _cache.CanCut ? new Speculator(model.Vocabulary, draft) : null);
+        _encoder = model.Projector is { } projector ? new MediaEncoder(projector.EncodeNext, projector.Threads, () => _wake.Release()) : null;
         _embeddings = new EmbeddingQueue(_encoder, Post);
-        _admission = new Admission(model, _cache, _turn, _encoder, _counters, events, _waiting, _running);
+        _admission = new Admission(model, _cache, _batchBuilder, _encoder, _counters, events, _waiting, _running);
         _sampler = new TurnSampler(model, _cache, _counters, events);
 
         static void Warn(string line) => NativeLog.Listener?.Invoke(NativeLogLevel.Ours, line);
@@ -190,7 +190,7 @@ internal sealed class Scheduler
             _model.Threads.Spare(_encoder?.BusyThreads ?? 0);
             if (_adapters.Choose(_running) is { } adapters)
             {
-                _turn.Compose(_running, adapters);
+                _batchBuilder.Build(_running, adapters);
                 computed |= _batch.Count > 0;
                 if (_batch.Count > 0)
                     DecodeAndSample(adapters);
@@ -226,7 +226,7 @@ internal sealed class Scheduler
 
     private void TellCells()
     {
-        if (_ledger?.Changes() is { Length: > 0 } changes)
+        if (_kvBlocks?.Changes() is { Length: > 0 } changes)
             _events.Holds(changes);
     }
 
@@ -269,15 +269,15 @@ internal sealed class Scheduler
         {
             _model.Context.Synchronize();
             var elapsed = Stopwatch.GetElapsedTime(before);
-            _turn.Observe(elapsed);
+            _batchBuilder.Observe(elapsed);
             if (_encoder is not { BusyThreads: > 0 })
                 _model.Threads.Observe(_batch.Count, elapsed);
-            _counters.CountBatch(_batch.Count - (_turn.Companion is null ? 0 : 1));
-            foreach (var (sequence, tokens) in _turn.Parts)
+            _counters.CountBatch(_batch.Count - (_batchBuilder.Companion is null ? 0 : 1));
+            foreach (var (sequence, tokens) in _batchBuilder.Parts)
                 NoteComputed(sequence, tokens);
-            if (_turn.Companion is { } slot)
+            if (_batchBuilder.Companion is { } slot)
                 _cache.CutToTokens(slot);
-            foreach (var (sequence, tokens) in _turn.Parts)
+            foreach (var (sequence, tokens) in _batchBuilder.Parts)
             {
                 if (sequence.Options.ReportPrompt)
                     _sampler.ReportPrompt(sequence, tokens);
@@ -320,12 +320,12 @@ internal sealed class Scheduler
             _events.Progress(sequence.RequestId, Math.Min(computed + count, sequence.PromptLength));
     }
 
-    // Out of cells: nothing was computed. The next turn composes its batch again, with more free cells or fewer tokens.
+    // Out of cells: nothing was computed. The next turn builds its batch again, with more free cells or fewer tokens.
     private void MakeRoom()
     {
-        if (_turn.HasExtras)
+        if (_batchBuilder.HasExtras)
         {
-            _turn.Spare();
+            _batchBuilder.Spare();
             return;
         }
         if (_cache.DropIdle())
@@ -356,7 +356,7 @@ internal sealed class Scheduler
     private void Preempt(Sequence sequence)
     {
         var slot = sequence.Slot!;
-        _cache.PutAway(slot);
+        _cache.SaveState(slot);
         _cache.Clear(slot);
         Leave(sequence);
         sequence.Joins = null;
@@ -385,23 +385,23 @@ internal sealed class Scheduler
     private bool DecodeMedium()
     {
         var next = _running.Where(sequence => sequence.Joins is null && sequence.NextMedium is { } span
-            && (span.Stretch.Embeddings is not null || span.Stretch.Medium.Failure is not null)).MinBy(sequence => sequence.MediumTurn);
+            && (span.Chunk.Embeddings is not null || span.Chunk.Medium.Failure is not null)).MinBy(sequence => sequence.MediumTurn);
         if (next?.NextMedium is not { } medium)
             return false;
         next.MediumTurn = ++_mediumTurns;
-        if (medium.Stretch.Embeddings is not { } embeddings)
+        if (medium.Chunk.Embeddings is not { } embeddings)
         {
-            Fail(next, new EngineException(EngineFailure.GenerationFailed, medium.Stretch.Medium.Failure!));
+            Fail(next, new EngineException(EngineFailure.GenerationFailed, medium.Chunk.Medium.Failure!));
             return true;
         }
-        var (slot, native) = (next.Slot!, medium.Stretch.Native);
+        var (slot, native) = (next.Slot!, medium.Chunk.Native);
         var done = slot.Tokens.Count - medium.Start;
         var count = native.NonCausal
             ? native.Tokens
-            : Math.Min(native.Tokens - done, _turn.ChunkLimit(_running.Exists(sequence => sequence.Generates)));
+            : Math.Min(native.Tokens - done, _batchBuilder.ChunkLimit(_running.Exists(sequence => sequence.Generates)));
         var isLast = slot.Tokens.Count + count == next.Tokens.Length;
         var width = embeddings.Length / native.Tokens;
-        var positions = medium.Stretch.PositionsOf(slot.PositionAt(medium.Start), done, count);
+        var positions = medium.Chunk.PositionsOf(slot.PositionAt(medium.Start), done, count);
         _model.UseAdapters(next.Adapters);
         _model.Threads.Prepare(count);
         if (native.NonCausal)
@@ -425,7 +425,7 @@ internal sealed class Scheduler
             return true;
         }
         if (count >= BatchBuilder.SmallestChunk)
-            _turn.ObservePrompt(count, Stopwatch.GetElapsedTime(before));
+            _batchBuilder.ObservePrompt(count, Stopwatch.GetElapsedTime(before));
         NoteComputed(next, count);
         next.Draft.Clear();
         next.LogitsIndex = isLast ? count - 1 : -1;
