@@ -67,7 +67,7 @@ public sealed class PrefixStoreTests
     [TestMethod]
     public void Kept_logits_are_counted()
     {
-        var ends = new EndLogits(10_000);
+        var ends = new PromptLogitsCache(10_000);
         ends.Keep(Words(1, Tokens), None, new float[1000]);
         ends.Keep(Words(2, Tokens), None, new float[1000]);
         ends.Keep(Words(3, Tokens), None, new float[1000]);

@@ -204,12 +204,14 @@ public sealed class WorkerPrefixTests
     }
 
     [TestMethod]
-    public async Task The_end_of_a_prompt_is_put_away_before_another_takes_its_place()
+    [DataRow("llama")]
+    [DataRow("gemma3")]
+    public async Task The_end_of_a_prompt_is_saved_before_another_takes_its_place(string architecture)
     {
         using var folder = new TemporaryFolder();
         // So wide that computing takes far longer than copying.
         await using var model = await LoadAsync(folder, spec => spec with { Parallel = 1, ContextLength = 1024 },
-            RandomMemory.ShapeOf("llama") with { FeedForward = 8192 });
+            RandomMemory.ShapeOf(architecture) with { FeedForward = 8192 });
         var prompt = RandomMemory.Words(1, 600);
         var first = await RunAsync(model, RandomMemory.Ask(prompt));
         await RunAsync(model, RandomMemory.Ask([.. prompt[..400], .. RandomMemory.Words(2, 200)]));

@@ -16,7 +16,7 @@ namespace Shimmy.Worker.Prefixes;
 ///        │   ▲                                                 ▲                             │
 ///        │   │ restore                                         │ restore as well             │ TakeCheckpoint: what cannot be cut
 ///        ▼   │                                                 │                             ▼
-///   PutAway: whole state ──────────────────────────► PrefixStore (memory) ◄──────────── checkpoint
+///   SaveState: whole state ──────────────────────────► PrefixStore (memory) ◄──────────── checkpoint
 ///                                                              │ ▲
 ///                                                              ▼ │ Keep, read before a request is admitted
 ///                                                        StateFolder (disk)
@@ -29,7 +29,7 @@ internal sealed class PrefixCache
 
     private const int ShortestPeriod = 256; // tokens between regular checkpoints
 
-    // What may be of use or not is put away where computing takes so many times as long.
+    // What may be of use or not is saved where computing takes so many times as long.
     private const int TimesDearer = 10;
 
     // Cells of an idle slot, or of several short ones together, that are worth to be cleared away: llama.cpp goes through cells 256 at a
@@ -84,7 +84,7 @@ internal sealed class PrefixCache
         _slidingWindow = model.SlidingWindow;
         _period = Math.Max(ShortestPeriod, context.MicroBatchSize);
         _store = new PrefixStore(RuntimeLibraries.HasStates ? memory - (memory / ShareOfEnds) : 0);
-        Ends = new EndLogits(memory / ShareOfEnds);
+        Ends = new PromptLogitsCache(memory / ShareOfEnds);
         var files = _store.LargestState > 0 ? folder?.Invoke(NeedsCheckpoints, memory / ShareOfWaiting) : null;
         if (folder is not null && files is null)
         {
@@ -96,7 +96,7 @@ internal sealed class PrefixCache
         if (!_recurrentOnly)
             _store.Holder = checkpoint => Slots.Any(slot => slot.CommonPrefix(checkpoint.Tokens, checkpoint.Length) == checkpoint.Length);
         _copies = new StateCopies(context, _store, files, _slidingWindow);
-        Writing = files is null ? null : new StateWriting(Slots, _store, files, PutAway);
+        Writing = files is null ? null : new StateWriting(Slots, _store, files, SaveState);
         // Recurrent layers compute past no cells.
         _clearsWay = clearsWay && !_recurrentOnly && _store.LargestState > 0;
     }
@@ -110,7 +110,7 @@ internal sealed class PrefixCache
     public PrefixStore Store => _store;
 
     /// <summary>The logits behind prompts.</summary>
-    public EndLogits Ends { get; }
+    public PromptLogitsCache Ends { get; }
 
     /// <summary>Writes states to disk; null where none are kept there.</summary>
     public StateWriting? Writing { get; }
@@ -254,7 +254,7 @@ internal sealed class PrefixCache
             }
             return Usable(target) ? length : Clear(target);
         }
-        PutAway(target);
+        SaveState(target);
         Clear(target);
         if (isAlone)
             ClearWay(source, target, sequence, length, secondsPerToken);
@@ -262,16 +262,19 @@ internal sealed class PrefixCache
         return whole is not null && !FreeCells(whole.Length) ? 0 : Fill(target, prefix, sequence);
     }
 
-    // What a slot holds of a prompt behind the prefix that goes on is put away before it is cut, if it takes much longer to compute again.
+    // What a slot holds of a prompt behind the prefix that goes on is saved before it is cut, if it takes much longer to compute again.
     // The state of recurrent layers alone is of no use for that: it is of the answer's end.
     private void KeepTail(Slot slot, int length, double secondsPerToken)
     {
-        var lost = Math.Min(slot.PromptLength, slot.Tokens.Count) - length;
-        if (lost > 0 && secondsPerToken > 0 && !_recurrentOnly && _store.LargestState > 0
-            && lost * secondsPerToken > TimesDearer * CopyTime(slot))
-        {
-            PutAway(slot, evictsRecent: false);
-        }
+        var end = Math.Min(slot.PromptLength, slot.Tokens.Count);
+        if (end <= length || secondsPerToken <= 0 || _recurrentOnly || _store.LargestState == 0)
+            return;
+        // Of a window, later states of the slot have the last tokens alone: they can be cut at a checkpoint.
+        var kept = NeedsCheckpoints
+            ? _store.LongestCheckpoint(CollectionsMarshal.AsSpan(slot.Tokens), slot.Key!, length)?.Length ?? 0
+            : length;
+        if ((end - kept) * secondsPerToken > TimesDearer * CopyTime(slot))
+            SaveState(slot, evictsRecent: false);
     }
 
     // Each token is computed past the cells of idle slots as well, up to the last cell in use. Those that nobody shares leave for the
@@ -289,7 +292,7 @@ internal sealed class PrefixCache
         foreach (var slot in idle.OrderBy(slot => slot.LastUsed))
         {
             var cost = CopyTime(slot);
-            if (cost <= time && PutAway(slot, evictsRecent: false))
+            if (cost <= time && SaveState(slot, evictsRecent: false))
             {
                 time -= cost;
                 Clear(slot);
@@ -303,11 +306,8 @@ internal sealed class PrefixCache
     {
         var cells = CollectionsMarshal.AsSpan(slot.Cells);
         var most = 0;
-        foreach (var other in Slots)
-        {
-            if (other != slot)
-                most = Math.Max(most, cells.CommonPrefixLength(CollectionsMarshal.AsSpan(other.Cells)));
-        }
+        foreach (var other in Slots.Where(other => other != slot))
+            most = Math.Max(most, cells.CommonPrefixLength(CollectionsMarshal.AsSpan(other.Cells)));
         return most;
     }
 
@@ -383,7 +383,7 @@ internal sealed class PrefixCache
             .MinBy(slot => slot.LastUsed);
         if (oldest is null)
             return false;
-        PutAway(oldest);
+        SaveState(oldest);
         Clear(oldest);
         Dropped++;
         return true;
@@ -445,7 +445,7 @@ internal sealed class PrefixCache
     /// </summary>
     /// <param name="slot">The slot.</param>
     /// <param name="evictsRecent">Whether states may leave for it that were of use not long ago.</param>
-    public bool PutAway(Slot slot, bool evictsRecent = true)
+    public bool SaveState(Slot slot, bool evictsRecent = true)
     {
         if (IsBroken || _store.LargestState == 0 || slot.Tokens.Count < CheckpointPlan.ShortestStep || slot.Key is not { } key)
             return false;

@@ -98,18 +98,18 @@ internal sealed class PrefixStore(long capacity)
         var bytes = SavedState.BytesOf(size, tokens.Length);
         if (bytes > LargestState)
             return false;
-        var (room, count) = (capacity - Bytes - bytes, _states.Count);
+        var (freeBytes, count) = (capacity - Bytes - bytes, _states.Count);
         foreach (var state in _states)
         {
-            if (room >= 0 && count < MostStates)
+            if (freeBytes >= 0 && count < MostStates)
                 return true;
             if (MayLeave(state, spared) || (replacesShorter && IsReplaced(state, tokens, key, isCheckpoint: false)))
             {
-                room += state.Bytes;
+                freeBytes += state.Bytes;
                 count--;
             }
         }
-        return room >= 0 && count < MostStates;
+        return freeBytes >= 0 && count < MostStates;
     }
 
     /// <summary>Keeps states from leaving until the answer is disposed; one pair at a time.</summary>
@@ -122,7 +122,7 @@ internal sealed class PrefixStore(long capacity)
     /// <summary>Notes that a state was of use.</summary>
     public void Touch(SavedState state) => state.LastUsed = ++_uses;
 
-    /// <summary>Takes a state, which is the store's from then on; false where there is no room for it.</summary>
+    /// <summary>Takes a state, which is the store's from then on; false where it does not fit.</summary>
     /// <param name="state">The state.</param>
     /// <param name="replacesShorter">Whether whole states of a beginning of its tokens are of no use beside it.</param>
     /// <param name="spared">States that were of use in so many uses of others do not leave for it.</param>
@@ -220,8 +220,8 @@ internal sealed class PrefixStore(long capacity)
 /// <param name="slots">The slots.</param>
 /// <param name="store">The states in memory.</param>
 /// <param name="folder">Where they are written.</param>
-/// <param name="putAway">Copies the state of a slot to memory: <see cref="PrefixCache.PutAway"/>.</param>
-internal sealed class StateWriting(IReadOnlyList<Slot> slots, PrefixStore store, StateFolder folder, Func<Slot, bool, bool> putAway)
+/// <param name="saveState">Copies the state of a slot to memory: <see cref="PrefixCache.SaveState"/>.</param>
+internal sealed class StateWriting(IReadOnlyList<Slot> slots, PrefixStore store, StateFolder folder, Func<Slot, bool, bool> saveState)
 {
     private static readonly TimeSpan IdleBeforeWriting = TimeSpan.FromSeconds(0.5);
     private static readonly TimeSpan BetweenSlots = TimeSpan.FromSeconds(10);
@@ -238,7 +238,7 @@ internal sealed class StateWriting(IReadOnlyList<Slot> slots, PrefixStore store,
     public StateFolder Folder => folder;
 
     /// <summary>Whether all that there is to be written is in its file, or cannot be written.</summary>
-    public bool IsDone => slots.All(slot => slot.IsPutAway) && folder.IsIdle && (!_isAnyLeft || folder.Pause > TimeSpan.Zero);
+    public bool IsDone => slots.All(slot => slot.IsSaved) && folder.IsIdle && (!_isAnyLeft || folder.Pause > TimeSpan.Zero);
 
     /// <summary>Writes a state that is new in memory, with the checkpoints at which it can be cut.</summary>
     public void Keep(SavedState state)
@@ -285,12 +285,12 @@ internal sealed class StateWriting(IReadOnlyList<Slot> slots, PrefixStore store,
     {
         foreach (var slot in slots)
         {
-            if (slot.IsPutAway)
+            if (slot.IsSaved)
                 continue;
-            // What is being written makes no room for others.
-            if (!putAway(slot, true) && !folder.IsIdle)
+            // What is being written frees nothing for others.
+            if (!saveState(slot, true) && !folder.IsIdle)
                 return Soon;
-            slot.PutAway = slot.Tokens.Count;
+            slot.SavedLength = slot.Tokens.Count;
             return TimeSpan.Zero;
         }
         _isAnyLeft = false;
@@ -305,7 +305,7 @@ internal sealed class StateWriting(IReadOnlyList<Slot> slots, PrefixStore store,
         if (Stopwatch.GetElapsedTime(_besideAt) < BetweenSlots)
             return;
         _besideAt = Stopwatch.GetTimestamp();
-        if (slots.Where(slot => !slot.IsPutAway).OrderBy(slot => slot.LastUsed).FirstOrDefault(slot => putAway(slot, false)) is { } written)
-            written.PutAway = written.Tokens.Count;
+        if (slots.Where(slot => !slot.IsSaved).OrderBy(slot => slot.LastUsed).FirstOrDefault(slot => saveState(slot, false)) is { } written)
+            written.SavedLength = written.Tokens.Count;
     }
 }

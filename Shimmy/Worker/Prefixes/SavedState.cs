@@ -23,7 +23,7 @@ internal sealed class SavedState(int[] tokens, MediaSpan[] media, PrefixKey key,
     /// <summary>The media among them.</summary>
     public IReadOnlyList<MediaSpan> Media => media;
 
-    /// <summary>Who may take them over.</summary>
+    /// <summary>The API key and adapters that may reuse it.</summary>
     public PrefixKey Key => key;
 
     /// <summary>The state.</summary>

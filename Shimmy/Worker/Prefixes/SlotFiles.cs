@@ -67,7 +67,7 @@ internal static class SlotFiles
         }
 
         // Whoever it belongs to finds it in memory.
-        cache.PutAway(slot);
+        cache.SaveState(slot);
         cache.Clear(slot);
         NativeLog.TakeErrors();
         var bytes = model.Context.Load(slot.Id, path, new int[tokens.Length + HeadBytes]);

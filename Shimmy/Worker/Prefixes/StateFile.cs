@@ -42,8 +42,8 @@ internal static class StateFile
             {
                 Mode = FileMode.Create,
                 Access = FileAccess.Write,
-                // Locked until it is renamed: IsBeingWritten asks for that.
-                Share = FileShare.None,
+                // Locked until it is renamed, which it may be while it is open: IsBeingWritten asks for the lock.
+                Share = FileShare.Delete,
                 BufferSize = 0,
             };
             // States tell what was asked.
@@ -65,6 +65,7 @@ internal static class StateFile
                 }
                 file.Write(hash.GetCurrentHash());
                 file.Flush(flushToDisk: true);
+                File.Move(unfinished, path, overwrite: true);
 
                 void Put(ReadOnlySpan<byte> part)
                 {
@@ -72,7 +73,6 @@ internal static class StateFile
                     file.Write(part);
                 }
             }
-            File.Move(unfinished, path, overwrite: true);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
@@ -120,7 +120,7 @@ internal static class StateFile
         var hash = new XxHash128();
         file.Position = 0;
         hash.Append(reader.ReadBytes((int)begin));
-        var buffer = StateBuffer.Create(head.Bytes) ?? throw new IOException("there is no memory for it");
+        var buffer = StateBuffer.Create(head.Bytes) ?? throw new IOException("out of memory");
         try
         {
             using var bytes = buffer.AsStream();
@@ -183,7 +183,7 @@ internal static class StateFile
         try
         {
             if (!reader.ReadBytes(Magic.Length).AsSpan().SequenceEqual(Magic) || reader.ReadInt32() != Version)
-                throw new InvalidDataException("it is no state that this version writes");
+                throw new InvalidDataException("it is not a state file of this version");
             var identity = reader.ReadString();
             var (isCheckpoint, first) = (reader.ReadBoolean(), reader.ReadInt32());
             var scales = Numbers<float>(reader, file);

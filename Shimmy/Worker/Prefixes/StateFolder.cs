@@ -204,7 +204,7 @@ internal sealed class StateFolder
 
     private void Work()
     {
-        Posix.GoBehind();
+        Posix.LowerThreadPriority();
         try
         {
             // States tell what was asked.

@@ -37,10 +37,10 @@ internal sealed class Slot(int id)
     public long LastUsed { get; set; }
 
     /// <summary>Tokens that it had when they were last written down; 0 where they were not.</summary>
-    public int PutAway { get; set; }
+    public int SavedLength { get; set; }
 
     /// <summary>Whether all of it is written down, or runs.</summary>
-    public bool IsPutAway => Owner is not null || PutAway == Tokens.Count;
+    public bool IsSaved => Owner is not null || SavedLength == Tokens.Count;
 
     /// <summary>How many of the tokens that were here when this was set last are here still.</summary>
     public int Unchanged { get; set; }
@@ -59,7 +59,7 @@ internal sealed class Slot(int id)
     /// <summary>Removes all but the first tokens; the caller frees the cells in llama.cpp.</summary>
     public void Truncate(int length)
     {
-        PutAway = 0;
+        SavedLength = 0;
         Unchanged = Math.Min(Unchanged, length);
         Tokens.RemoveRange(length, Tokens.Count - length);
         Cells.RemoveRange(length, Cells.Count - length);

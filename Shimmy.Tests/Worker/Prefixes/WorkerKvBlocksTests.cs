@@ -8,7 +8,7 @@ namespace Shimmy.Tests.Worker.Prefixes;
 /// <summary>What a worker tells of its blocks is what its slots and kept states hold.</summary>
 [TestClass]
 [TestCategory("Worker")]
-public sealed class WorkerCellLedgerTests
+public sealed class WorkerKvBlocksTests
 {
     [TestMethod]
     public async Task Blocks_are_told_of_when_they_are_full_shared_ones_once_and_until_nobody_holds_them()

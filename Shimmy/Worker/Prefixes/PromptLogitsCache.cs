@@ -7,7 +7,7 @@ namespace Shimmy.Worker.Prefixes;
 /// what its last token leads to is here. The one that was unused the longest leaves first.
 /// </summary>
 /// <param name="capacity">Most bytes; 0 keeps none.</param>
-internal sealed class EndLogits(long capacity)
+internal sealed class PromptLogitsCache(long capacity)
 {
     // Each is compared with every prompt.
     private const int Most = 64;
@@ -44,7 +44,7 @@ internal sealed class EndLogits(long capacity)
         var bytes = BytesOf(logits.Length, tokens.Length);
         if (bytes > capacity)
             return;
-        // Logits are large: those of who leaves serve whoever comes.
+        // Logits are large: the buffer of the evicted entry is reused.
         float[]? free = null;
         while (_entries.Count >= Most || Bytes + bytes > capacity)
         {

@@ -15,7 +15,7 @@ namespace Shimmy.Worker.Prefixes;
 /// <param name="cache">The slots and states.</param>
 /// <param name="model">Name of the model.</param>
 /// <param name="adapters">Its adapters.</param>
-internal sealed class CellLedger(PrefixCache cache, string model, LoraAdapters adapters)
+internal sealed class KvBlockTracker(PrefixCache cache, string model, LoraAdapters adapters)
 {
     private const int HashLength = 8;
 
