@@ -17,7 +17,7 @@ public sealed class PromptLogTests : IDisposable
         await server.AnswerAsync("v1/completions",
             """{"model":"talker","prompt":"a\n2026-01-01 INF shimmy: forged\r\u001b[2J\u2028\\n"}""");
 
-        Assert.EndsWith(@" reads: a\n2026-01-01 INF shimmy: forged\r\u001b[2J\u2028\\n", (await _log.WaitForAsync(" reads: ")).TrimEnd());
+        Assert.EndsWith(@": a\n2026-01-01 INF shimmy: forged\r\u001b[2J\u2028\\n", (await _log.WaitForAsync("prompt of request ")).TrimEnd());
     }
 
     [TestMethod]
@@ -30,7 +30,7 @@ public sealed class PromptLogTests : IDisposable
                 """{"model":"talker","temperature":0,"messages":[{"role":"user","content":"who?"}]}""");
         }
 
-        Assert.HasCount(2, _log.Lines.Where(line => line.Contains(" reads: ", StringComparison.Ordinal)));
+        Assert.HasCount(2, _log.Lines.Where(line => line.Contains("prompt of request ", StringComparison.Ordinal)));
         await _log.WaitForAsync("response cache hit");
     }
 
@@ -40,8 +40,8 @@ public sealed class PromptLogTests : IDisposable
         await using var server = await StartAsync();
         await server.AnswerAsync("v1/embeddings", """{"model":"talker","input":["one","two"]}""");
 
-        await _log.WaitForAsync(" reads: one");
-        await _log.WaitForAsync(" reads: two");
+        await _log.WaitForAsync(": one");
+        await _log.WaitForAsync(": two");
     }
 
     public void Dispose() => _log.Dispose();

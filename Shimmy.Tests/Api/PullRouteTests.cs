@@ -40,9 +40,9 @@ public sealed class PullRouteTests
     [TestMethod]
     [DataRow("""{"model":"org/none"}""", 404, "has no repository org/none")]
     [DataRow("""{"model":"org/tiny:Q3_K_S"}""", 404, "it has Q8_0")]
-    [DataRow("""{"model":"https://example.org/a.gguf"}""", 400, "names a host")]
-    [DataRow("""{"model":"127.0.0.1:1/library/tiny"}""", 400, "names a host")]
-    [DataRow("""{"model":"../x"}""", 400, "is no name of a model")]
+    [DataRow("""{"model":"https://example.org/a.gguf"}""", 400, "host of its own")]
+    [DataRow("""{"model":"127.0.0.1:1/library/tiny"}""", 400, "host of its own")]
+    [DataRow("""{"model":"../x"}""", 400, "is not a model name")]
     [DataRow("""{"model":"org/tiny","force":true}""", 400, "force: is not a known field")]
     [DataRow("{}", 400, "model: is missing")]
     public async Task What_cannot_be_pulled_has_a_status(string body, int status, string words)

@@ -37,7 +37,7 @@ public sealed class MetricsTextTests
     [TestMethod]
     public void Text_that_is_kept_is_written_anew_once_what_it_says_changes()
     {
-        var (kept, written) = (new KeptText(), 0);
+        var (kept, written) = (new MetricsTextCache(), 0);
         object first = new();
 
         Assert.AreEqual("n 1\n", Write(first, 1L));

@@ -42,7 +42,7 @@ internal sealed record LlamaOptions
         ["penalty"] = "penalties",
     };
 
-    /// <summary>Nothing said.</summary>
+    /// <summary>No field set.</summary>
     public static LlamaOptions None { get; } = new();
 
     private bool AfterSampling { get; init; }

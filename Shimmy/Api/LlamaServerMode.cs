@@ -1,5 +1,6 @@
 using System.Collections.Concurrent;
 using System.Globalization;
+using System.Text;
 using System.Text.Json;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.DependencyInjection;
@@ -148,7 +149,11 @@ internal sealed record LlamaServerMode
     {
         if (key.Length == 0)
             return Path.Join(SlotFolder, name);
-        var own = Path.Join(SlotFolder, "of-" + Uri.EscapeDataString(key));
+        // Some file systems ignore the case of letters.
+        var folder = new StringBuilder("of-");
+        foreach (var one in Uri.EscapeDataString(key))
+            folder.Append(char.IsAsciiLetterUpper(one) ? "^" : "").Append(char.ToLowerInvariant(one));
+        var own = Path.Join(SlotFolder, folder.ToString());
         if (saves)
             Directory.CreateDirectory(own);
         var path = Path.Join(own, name);

@@ -90,7 +90,7 @@ internal static class ModelResolver
     public static async Task<(ModelEntry Entry, AdapterModel? Adapter)> FindAsync(
         HttpContext context, string? name, CancellationToken cancellation, bool pulls = false)
     {
-        RequestContext.Of(context).AskedModel = name;
+        RequestContext.Of(context).RequestedModel = name;
         var registry = context.RequestServices.GetRequiredService<ModelRegistry>();
         // llama-server has one model, which answers every name.
         if (LlamaServerMode.Of(context) is { IsOn: true, Routes: false } && registry.Default is { } only)
@@ -146,7 +146,7 @@ internal static class ModelResolver
         {
             var pulled = await run.Done.ConfigureAwait(false);
             return registry.Find(name) ?? registry.Find(pulled.Plan.Name) ?? throw new ApiException(404,
-                $"{pulled.Plan.Name} was pulled, and is no model that can be used: {registry.ExplainUnknown(name)}",
+                $"{pulled.Plan.Name} was pulled, but cannot be used: {registry.ExplainUnknown(name)}",
                     "model_not_found", "model");
         }
         var step = run.Latest;

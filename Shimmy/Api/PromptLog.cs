@@ -46,6 +46,6 @@ internal sealed partial class PromptLog(ILogger logger, string requestId, Reques
         return line.ToString();
     }
 
-    [LoggerMessage(LogLevel.Information, "{RequestId} reads: {Prompt}")]
+    [LoggerMessage(LogLevel.Information, "prompt of request {RequestId}: {Prompt}")]
     private static partial void LogPrompt(ILogger logger, string requestId, string prompt);
 }

@@ -126,7 +126,7 @@ internal static partial class UnreadFields
     /// </summary>
     public static void Check(RequestFields fields, ILogger? logger)
     {
-        var left = fields.Unasked.Except(ModelRequest.Names).ToList();
+        var left = fields.UnreadNames.Except(ModelRequest.Names).ToList();
         foreach (var (name, reason, harmless) in Refused.Concat(OfOtherRoutes))
         {
             if (left.Remove(name))

@@ -14,7 +14,7 @@ public sealed class EngineException(EngineFailure failure, string message, Excep
     /// <summary>For <see cref="EngineFailure.PromptTooLong"/>: tokens the context has.</summary>
     public int ContextLength { get; init; }
 
-    /// <summary>For <see cref="EngineFailure.QueueFull"/>: seconds after which there may be room, at least 1.</summary>
+    /// <summary>For <see cref="EngineFailure.QueueFull"/>: seconds after which the queue may have capacity, at least 1.</summary>
     public int RetryAfterSeconds { get; init; } = 1;
 
     /// <summary>
@@ -64,7 +64,7 @@ public enum EngineFailure
     /// <summary>The model could not be loaded (502; exit code 2 of the commands).</summary>
     LoadFailed,
 
-    /// <summary>The prompt has no room in the context (400).</summary>
+    /// <summary>The prompt exceeds the context (400).</summary>
     PromptTooLong,
 
     /// <summary>An option or a grammar is wrong (400).</summary>

@@ -282,7 +282,7 @@ internal sealed record SamplingPatch(IReadOnlyList<(SamplingField Field, object 
     /// <inheritdoc cref="GenerationOptions.ReportTokens"/>
     public bool ReportTokens { get; init; }
 
-    /// <summary>Nothing said.</summary>
+    /// <summary>No field set.</summary>
     public static SamplingPatch None { get; } = new([]);
 
     /// <summary>

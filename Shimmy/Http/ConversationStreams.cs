@@ -205,7 +205,7 @@ internal sealed class ConversationStream(string id, string key, DateTimeOffset s
         ended?.Cancel();
     }
 
-    /// <summary>Nothing more comes.</summary>
+    /// <summary>Marks the stream as complete.</summary>
     public void End()
     {
         lock (_lock)

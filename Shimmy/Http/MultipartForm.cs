@@ -45,7 +45,7 @@ internal sealed class MultipartForm : IDisposable
         using var body = await RequestFields.ReadBytesAsync(request, cancellation).ConfigureAwait(false);
         var form = Parse(body.GetBuffer().AsMemory(0, (int)body.Length), boundary);
         if (form.Fields.Find("model") is { ValueKind: JsonValueKind.String } model)
-            RequestContext.Of(request.HttpContext).AskedModel = model.GetString();
+            RequestContext.Of(request.HttpContext).RequestedModel = model.GetString();
         return form;
     }
 
@@ -194,5 +194,5 @@ internal sealed class MultipartForm : IDisposable
         return buffer.WrittenMemory;
     }
 
-    private static ApiException Malformed(string reason) => new(400, $"the body is no form: {reason}", "invalid_body");
+    private static ApiException Malformed(string reason) => new(400, $"invalid multipart/form-data: {reason}", "invalid_body");
 }

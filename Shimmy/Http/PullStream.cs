@@ -52,7 +52,7 @@ internal static class PullStream
             throw ApiException.BadField(unknown, "is not a known field; model, stream are");
         if (isInsecure)
             throw ApiException.BadField("insecure", "must be false: without TLS (http) nobody can tell who sent the model", "unsupported_value");
-        RequestContext.Of(context).AskedModel = name;
+        RequestContext.Of(context).RequestedModel = name;
         var run = pulls.Begin(name, ofOllama, out var follower);
         using var following = follower;
         if (!streams)

@@ -36,7 +36,7 @@ internal sealed class RequestContext
     public string? Model { get; set; }
 
     /// <summary>The name of a model as the request spells it, once its body was read, for the log; it may be no model's.</summary>
-    public string? AskedModel { get; set; }
+    public string? RequestedModel { get; set; }
 
     /// <summary>The error text that the client got, for the log.</summary>
     public string? Refusal { get; set; }
@@ -176,7 +176,7 @@ internal sealed class RequestContext
             Key = Client?.Name,
             Status = status,
             BrokenBy = brokenBy,
-            AskedModel = OneLine(AskedModel),
+            RequestedModel = OneLine(RequestedModel),
             Refusal = OneLine(Refusal),
             Cache = Cache?.OutcomeName,
             PromptTokens = used?.PromptTokens ?? 0,

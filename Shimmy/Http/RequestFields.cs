@@ -30,7 +30,7 @@ internal sealed class RequestFields
     private readonly JsonElement _object;
     private readonly string _prefix;
 
-    // Only of the body: what nobody has asked for is known nowhere.
+    // Only of the body: only the root object knows what was not read.
     private readonly HashSet<string>? _asked;
 
     private RequestFields(JsonElement value, string prefix)
@@ -47,7 +47,7 @@ internal sealed class RequestFields
     public IEnumerable<string> Names => _object.EnumerateObject().Select(property => property.Name);
 
     /// <summary>The fields of the body that are not null and that nobody has asked for.</summary>
-    public IEnumerable<string> Unasked => _object.EnumerateObject()
+    public IEnumerable<string> UnreadNames => _object.EnumerateObject()
         .Where(property => property.Value.ValueKind != JsonValueKind.Null && _asked?.Contains(property.Name) != true)
         .Select(property => property.Name);
 
@@ -73,7 +73,7 @@ internal sealed class RequestFields
         var fields = OfBody(document);
         // What is refused before the model is looked for has its name in the log, too.
         if (fields.Find("model") is { ValueKind: JsonValueKind.String } model)
-            RequestContext.Of(request.HttpContext).AskedModel = model.GetString();
+            RequestContext.Of(request.HttpContext).RequestedModel = model.GetString();
         return (document, fields);
     }
 
@@ -286,7 +286,7 @@ internal sealed class RequestFields
         _ => $"the body {NoText}",
     }, "invalid_json");
 
-    // .NET's parser speaks of its own options to whoever wrote the JSON.
+    // Replaces .NET's advice about JsonReaderOptions, which a client cannot set.
     private static string Plain(string message)
     {
         foreach (var (part, words) in PlainWords)

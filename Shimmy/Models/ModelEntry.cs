@@ -68,7 +68,7 @@ internal sealed record ModelEntry
 
     /// <summary>Whether a name is one of its own, in any spelling; that of an alias is not.</summary>
     public bool IsCalled(string name) => NameSpelling.Of(name).Any(spelling =>
-        string.Equals(spelling, NameForm.Of(Name), StringComparison.OrdinalIgnoreCase)
+        string.Equals(spelling, UnicodeComposition.Of(Name), StringComparison.OrdinalIgnoreCase)
         || OtherNames.Contains(spelling, StringComparer.OrdinalIgnoreCase));
 
     /// <summary>

@@ -144,7 +144,7 @@ internal sealed class MetricsText : IDisposable
 /// A part of the metrics that is kept as it was written for as long as what it says is the same, which it is between most scrapes.
 /// Thread-safe.
 /// </summary>
-internal sealed class KeptText
+internal sealed class MetricsTextCache
 {
     private volatile Kept? _last;
 

@@ -25,7 +25,7 @@ internal static class ModelMetrics
             if (model.Model is not null)
                 asked.Add((model, model.Model.StandingStatistics));
         }
-        // Most scrapes have nobody to ask.
+        // Mostly all figures are kept, and no worker is asked.
         if (asked.TrueForAll(one => one.Statistics is not null))
             return asked;
         return await Task.WhenAll(asked.Select(one =>

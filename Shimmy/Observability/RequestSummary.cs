@@ -34,7 +34,7 @@ internal sealed record RequestSummary
     /// The model that the request names, whether or not there is one of that name: for the log alone, since metrics take no names that
     /// clients make up.
     /// </summary>
-    public string? AskedModel { get; init; }
+    public string? RequestedModel { get; init; }
 
     /// <summary>Error text that the client got, on one line; null where it got none.</summary>
     public string? Refusal { get; init; }

@@ -113,6 +113,6 @@ internal sealed partial class RequestMiddleware(ILogger logger, RouteTable route
             ? given
             : "req_" + Guid.NewGuid().ToString("N");
 
-    [LoggerMessage(LogLevel.Error, "{RequestId} failed")]
+    [LoggerMessage(LogLevel.Error, "unhandled exception in request {RequestId}")]
     private static partial void LogFault(ILogger logger, string requestId, Exception exception);
 }

@@ -30,8 +30,8 @@ internal sealed record ServerOptions
     public (string Source, string Address)? Ollama { get; init; }
 
     /// <summary>
-    /// Address of a further listener that answers <c>/metrics</c> and <c>/health</c> to everybody and nothing else, and the option or
-    /// variable that asks for it; null for none.
+    /// Address of a further listener that answers <c>/metrics</c>, <c>/health</c> and <c>/v1/models</c> without a key and nothing else, and
+    /// the option or variable that asks for it; null for none.
     /// </summary>
     public (string Source, string Address)? MetricsBind { get; init; }
 

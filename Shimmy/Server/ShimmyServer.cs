@@ -113,7 +113,7 @@ internal sealed partial class ShimmyServer : IAsyncDisposable
             try
             {
                 foreach (var socket in choice.All.OfType<UnixDomainSocketEndPoint>())
-                    UnixSocketFile.MakeWay(socket);
+                    UnixSocketFile.RemoveStale(socket);
                 await kestrel.StartAsync(pipeline, cancellation).ConfigureAwait(false);
             }
             catch (Exception e) when (e is IOException or SocketException)
@@ -182,13 +182,13 @@ internal sealed partial class ShimmyServer : IAsyncDisposable
             .AddSingleton(state)
             .AddSingleton(metrics)
             .AddSingleton(new PickerMetrics(TimeProvider.System))
-            .AddSingleton(new KeptText())
+            .AddSingleton(new MetricsTextCache())
             .AddSingleton(live)
             .AddSingleton<LiveFigures>()
             .AddSingleton(report)
             .AddSingleton(_ => new FileDigests(options.DigestFile))
             .AddSingleton(new ResponseStore())
-            .AddSingleton(new LastLoads())
+            .AddSingleton(new LastLoadFacts())
             .AddSingleton(new ConversationStreams(TimeProvider.System))
             .AddSingleton(new MediaLoader(options.MediaPixels, new MediaFetch(options.MediaHosts, folder: options.MediaFolder))
             {

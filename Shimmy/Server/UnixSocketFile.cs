@@ -11,7 +11,7 @@ internal static class UnixSocketFile
     /// Removes a socket that nobody listens on. Throws <see cref="IOException"/> where a server listens on it, where the file is not a
     /// socket, or where its folder is missing.
     /// </summary>
-    public static void MakeWay(UnixDomainSocketEndPoint endpoint)
+    public static void RemoveStale(UnixDomainSocketEndPoint endpoint)
     {
         var path = endpoint.ToString();
         if (!Directory.Exists(Path.GetDirectoryName(Path.GetFullPath(path))))

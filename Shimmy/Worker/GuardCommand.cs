@@ -60,7 +60,7 @@ internal static class GuardCommand
         }
         new Thread(() => Follow(parent, process, id)) { IsBackground = true, Name = "parent" }.Start();
         process.WaitForExit();
-        // Asked to end, or ended by a signal that was passed on, it has ended; what it left running would be nobody's.
+        // It has ended, by itself or by a signal that was passed on; what it left running ends with it.
         if (Volatile.Read(ref _isEnding) || process.ExitCode == SignalBase + Volatile.Read(ref _passedOn))
             Sweep(process, id);
         return process.ExitCode;

@@ -68,7 +68,7 @@ internal sealed partial class InventoryDocument
         string[] printing = [.. loading.Where(name => name is "--color" or "--log-level" or "--log-format")];
         var serving = loading.Concat(Of("serve"));
         const string running = "exec, launch, ps, stop";
-        const string others = "list, discover, probe, bench, convert, gpu-info";
+        const string others = "list, discover, probe, bench, convert, pack, gpu-info";
         return command switch
         {
             "serve" => serving,

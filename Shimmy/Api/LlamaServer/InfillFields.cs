@@ -43,13 +43,13 @@ internal sealed record InfillFields(string Prefix, string Suffix, string Prompt,
         prefix = Last(prefix, 3 * (batch / 4));
         suffix = First(suffix, (batch / 4) - (2 + prompt.Count));
         extra = Last(extra, model.Facts.ContextLength - batch - (2 * predict));
-        IReadOnlyList<int> front = [.. await MarkAsync(markers.Prefix).ConfigureAwait(false), .. prefix, .. prompt];
-        IReadOnlyList<int> back = [.. await MarkAsync(markers.Suffix).ConfigureAwait(false), .. suffix];
+        IReadOnlyList<int> front = [.. await ControlTokenAsync(markers.Prefix).ConfigureAwait(false), .. prefix, .. prompt];
+        IReadOnlyList<int> back = [.. await ControlTokenAsync(markers.Suffix).ConfigureAwait(false), .. suffix];
         var first = await model.TokenizeAsync(Engine.Prompt.FromText(""), cancellation).ConfigureAwait(false);
         return Engine.Prompt.FromTokens(
         [
             .. extra, .. first, .. mode.SuffixFirst ? back : front, .. mode.SuffixFirst ? front : back,
-            .. await MarkAsync(markers.Middle).ConfigureAwait(false),
+            .. await ControlTokenAsync(markers.Middle).ConfigureAwait(false),
         ]);
 
         async Task<IReadOnlyList<int>> ExtraAsync()
@@ -57,14 +57,14 @@ internal sealed record InfillFields(string Prefix, string Suffix, string Prompt,
             var all = new List<int>();
             if (markers.Repository is { } repository)
             {
-                all.AddRange(await MarkAsync(repository).ConfigureAwait(false));
+                all.AddRange(await ControlTokenAsync(repository).ConfigureAwait(false));
                 all.AddRange(await TokensAsync(ProjectName).ConfigureAwait(false));
             }
             foreach (var (name, text) in Files)
             {
                 if (markers.File is { } file)
                 {
-                    all.AddRange(await MarkAsync(file).ConfigureAwait(false));
+                    all.AddRange(await ControlTokenAsync(file).ConfigureAwait(false));
                     all.AddRange(await TokensAsync((name ?? "tmp") + "\n").ConfigureAwait(false));
                 }
                 else
@@ -75,7 +75,7 @@ internal sealed record InfillFields(string Prefix, string Suffix, string Prompt,
             }
             if (markers.File is { } current)
             {
-                all.AddRange(await MarkAsync(current).ConfigureAwait(false));
+                all.AddRange(await ControlTokenAsync(current).ConfigureAwait(false));
                 all.AddRange(await TokensAsync(CurrentFile).ConfigureAwait(false));
             }
             return all;
@@ -85,7 +85,7 @@ internal sealed record InfillFields(string Prefix, string Suffix, string Prompt,
             : await model.TokenizeAsync(new Prompt { Parts = [new PromptPart(text, special)], AddBos = false }, cancellation)
                 .ConfigureAwait(false);
 
-        Task<IReadOnlyList<int>> MarkAsync(string mark) => TokensAsync(mark, special: true);
+        Task<IReadOnlyList<int>> ControlTokenAsync(string mark) => TokensAsync(mark, special: true);
     }
 
     private static IReadOnlyList<int> Last(IReadOnlyList<int> tokens, int most) => [.. tokens.TakeLast(Math.Max(0, most))];

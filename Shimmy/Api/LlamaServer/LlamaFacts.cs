@@ -65,7 +65,7 @@ internal static class LlamaFacts
         var entry = await EntryAsync(context);
         var loaded = LoadedOf(context, entry);
         var residency = context.RequestServices.GetRequiredService<ModelResidency>();
-        var known = context.RequestServices.GetRequiredService<LastLoads>();
+        var known = context.RequestServices.GetRequiredService<LastLoadFacts>();
         var (facts, template) = known.Of(entry.Name);
         if (loaded is not null && !ReferenceEquals(facts, loaded.Facts))
         {
@@ -199,7 +199,7 @@ internal static class LlamaFacts
 /// Facts and chat template of each model as of its last load: a model that sleeps has them still, and asking for them does not keep one
 /// awake. Thread-safe.
 /// </summary>
-internal sealed class LastLoads
+internal sealed class LastLoadFacts
 {
     private readonly Dictionary<string, (ModelFacts, ChatTemplate?)> _models = [];
 

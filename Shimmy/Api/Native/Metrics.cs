@@ -55,7 +55,7 @@ internal static class Metrics
         var (changes, resident, entries) = (residency.Totals.Changes, residency.Resident, registry.Entries);
         object?[] decisive =
             [changes, entries, .. resident, null, .. asked.Select(one => one.Model), .. asked.Select(one => one.Statistics)];
-        services.GetRequiredService<KeptText>().Write(text, decisive, text =>
+        services.GetRequiredService<MetricsTextCache>().Write(text, decisive, text =>
         {
             // Those that were asked may be gone by now.
             var inMemory = resident.Concat(asked.Select(model => model.Model))

@@ -41,7 +41,7 @@ internal static class OllamaChat
         if (request.Count == 0)
         {
             var done = await call.MoveAsync(context);
-            await JsonResponse.WriteAsync(context, json => ChatLines.WriteMoved(json, call, done));
+            await JsonResponse.WriteAsync(context, json => ChatLines.WriteLoadOrUnload(json, call, done));
             return;
         }
 
@@ -138,7 +138,7 @@ internal sealed class ChatLines(OllamaCall call, bool probabilities) : IStreamWr
     }
 
     /// <summary>Writes the answer to a request that has no messages.</summary>
-    public static void WriteMoved(Utf8JsonWriter json, OllamaCall call, string done)
+    public static void WriteLoadOrUnload(Utf8JsonWriter json, OllamaCall call, string done)
     {
         json.WriteStartObject();
         call.WriteHead(json);

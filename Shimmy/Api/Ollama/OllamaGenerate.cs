@@ -33,7 +33,7 @@ internal static class OllamaGenerate
         if (request.Prompt.Length == 0)
         {
             var done = await call.MoveAsync(context);
-            await JsonResponse.WriteAsync(context, json => GenerateLines.WriteMoved(json, call, done));
+            await JsonResponse.WriteAsync(context, json => GenerateLines.WriteLoadOrUnload(json, call, done));
             return;
         }
 
@@ -225,7 +225,7 @@ internal sealed class GenerateLines(OllamaCall call, bool probabilities, Context
     }
 
     /// <summary>Writes the answer to a request that has no prompt.</summary>
-    public static void WriteMoved(Utf8JsonWriter json, OllamaCall call, string done)
+    public static void WriteLoadOrUnload(Utf8JsonWriter json, OllamaCall call, string done)
     {
         json.WriteStartObject();
         call.WriteHead(json);

@@ -17,7 +17,7 @@ internal static class MediaMarkers
     public const string Shown = "<__media__>";
 
     /// <summary>
-    /// The prompt with its media at their marks; null where there are not as many marks as media.
+    /// The prompt with its media at their markers; null where there are not as many markers as media.
     /// </summary>
     /// <param name="parts">The rendered parts.</param>
     /// <param name="imageMarker">What the template writes for a picture; null where only the marker is searched.</param>

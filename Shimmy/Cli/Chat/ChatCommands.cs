@@ -9,7 +9,7 @@ namespace Shimmy.Cli.Chat;
 /// <summary>The kind of completion for the argument of a command.</summary>
 internal enum ChatArgument
 {
-    /// <summary>Nothing does.</summary>
+    /// <summary>Free text, no completion.</summary>
     Free,
 
     /// <summary>Names of models.</summary>

@@ -169,7 +169,7 @@ internal sealed class Conversation
         return string.Join('\n', lines) + "\n";
     }
 
-    /// <summary>It as a text for people.</summary>
+    /// <summary>The conversation as readable text.</summary>
     public string ToMarkdown()
     {
         var parts = new List<string>();

@@ -103,6 +103,6 @@ internal static partial class ServeCommand
     [LoggerMessage(LogLevel.Warning, "{Text}")]
     private static partial void LogConfig(ILogger logger, string text);
 
-    [LoggerMessage(LogLevel.Error, "looking for models failed")]
+    [LoggerMessage(LogLevel.Error, "model discovery failed")]
     private static partial void LogScanFailed(ILogger logger, Exception? fault);
 }

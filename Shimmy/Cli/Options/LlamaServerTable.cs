@@ -103,7 +103,7 @@ internal static class LlamaServerTable
         new(["--pooling"], "LLAMA_ARG_POOLING", "none|mean|cls|last|rank",
             "How texts are embedded, whatever the file says; none embeds each of their tokens",
             (a, v) => a.With(o => o with { Tuning = o.Tuning with { Pooling = v.Choice("none", "mean", "cls", "last", "rank") } })),
-        Switch(["-v", "--verbose", "--log-verbose"], null, "Log all, and tell prompts with answers", a =>
+        Switch(["-v", "--verbose", "--log-verbose"], null, "Log all, and return prompts with answers", a =>
         {
             a.With(o => o with { LogLevel = LogLevel.Debug });
             a.SetMode(mode => mode with { Verbose = true });

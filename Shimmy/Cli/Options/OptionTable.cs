@@ -55,7 +55,7 @@ internal static class OptionTable
     public static IReadOnlyList<Command> Commands { get; } =
     [
         new(Serve, "serve", "Serves models over HTTP until SIGINT or SIGTERM, then lets running requests end"),
-        new(Exec, "exec", "Runs a command with a server of its own, and ends with it")
+        new(Exec, "exec", "Starts a server, runs a command against it, and stops the server")
         {
             Details = "COMMAND starts when the server is ready, and finds it by OPENAI_BASE_URL, OPENAI_API_KEY, ANTHROPIC_BASE_URL, " +
                 "ANTHROPIC_AUTH_TOKEN, OLLAMA_HOST, SHIMMY_URL and SHIMMY_MODEL. Its exit code is that of exec; signals to exec reach it.",
@@ -71,8 +71,8 @@ internal static class OptionTable
             ServesWithout = ["--ollama", "--base-path", "--ready-file", "--api-key", "--allow-host", "--log-prompts", "--verbose",
                 .. OfFleets],
         },
-        new(Ps, "ps", "Shows what the running servers have in memory"),
-        new(Stop, "stop", "Takes a model out of the memory of the running servers", Command.Model),
+        new(Ps, "ps", "Lists the loaded models of the running servers"),
+        new(Stop, "stop", "Unloads a model from the running servers", Command.Model),
         new(CommandSet.Chat, "chat", "A conversation with a model in the terminal; with TEXT or a pipe, one answer", Command.AnyModel)
         {
             Second = ("[TEXT]",
@@ -81,10 +81,10 @@ internal static class OptionTable
             Details = "Uses the server that runs, or an engine of its own where there is none, where it lacks the model, or where options of loading are "
                 + "given. Conversations are kept, and -c goes on with the last. /help in a conversation shows its commands.",
         },
-        new(Pull, "pull", "Brings a model from Hugging Face, Ollama's registry or a URL", Command.Model)
+        new(Pull, "pull", "Downloads a model from Hugging Face, Ollama's registry or a URL", Command.Model)
         {
             Details = "NAME is ORG/REPO:QUANT or hf.co/ORG/REPO of Hugging Face, MODEL:TAG of Ollama's library, ollama.com/USER/MODEL, or the URL of a " +
-                ".gguf file. It goes where that tool keeps its own, so that both find it. What was cut off goes on where it was. HF_TOKEN, HF_ENDPOINT, " +
+                ".gguf file. It goes where that tool keeps its own, so that both find it. An interrupted download resumes. HF_TOKEN, HF_ENDPOINT, " +
                 "HF_HOME, OLLAMA_MODELS and HTTPS_PROXY count.",
             ArgumentHelp = "A model of a registry",
         },
@@ -223,7 +223,7 @@ internal static class OptionTable
         new("api-key", "KEY", "API key that lets a client in, its hash as sha256:HEX, or @FILE with a line NAME KEY for each",
             Serve, (o, v) => o with { Server = o.Server with { Keys = OptionForms.Keys(v) } })
         {
-            Default = "everybody is let in",
+            Default = "no authentication",
             IsRepeatable = true,
         },
         new("metrics-bind", "ADDRESS",
@@ -302,7 +302,7 @@ internal static class OptionTable
 
         new("model", "NAME", "Model that SHIMMY_MODEL names to the command or the client; exec loads it first", Exec | Launch,
             (o, v) => o with { Model = v.Text }) { Default = "the only one there is" },
-        new("quiet", null, "Say nothing but what failed", Exec | Launch, (o, v) => o with { Quiet = v.Flag() }) { Letter = "-q" },
+        new("quiet", null, "Print errors only", Exec | Launch, (o, v) => o with { Quiet = v.Flag() }) { Letter = "-q" },
         new("url", "URL", "The running server, as http://127.0.0.1:11435", Ps | Stop | Launch | CommandSet.Chat,
             (o, v) => o with { Url = OptionForms.Url(v) })
         {
@@ -320,7 +320,7 @@ internal static class OptionTable
         new("output", "DIR", "Folder to write to", Init, (o, v) => o with { Output = v.Text }) { Letter = "-o", Default = "this folder" },
         new("name", "NAME", "Name of the service, the image or the application", Init,
             (o, v) => o with { DeploymentName = OptionForms.DeploymentName(v) }) { Letter = "-n", Default = "shimmy" },
-        new("force", null, "Write over files that are there", Init, (o, v) => o with { Force = v.Flag() }),
+        new("force", null, "Overwrite existing files", Init, (o, v) => o with { Force = v.Flag() }),
         new("list", null, "Show the templates", Init, (o, v) => o with { ListsChoices = v.Flag() }),
         new("stdout", null, "Print the files, write none", Init, (o, v) => o with { ToStdout = v.Flag() }),
 

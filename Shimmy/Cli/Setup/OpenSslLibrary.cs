@@ -12,6 +12,10 @@ internal static class OpenSslLibrary
     private const string Variable = "CLR_OPENSSL_VERSION_OVERRIDE";
     private static readonly string[] Versions = ["3", "1.1"];
 
+    // Debian's, Fedora's and SUSE's, and Arch's and Alpine's.
+    private static readonly string[] Folders =
+        [RuntimeInformation.OSArchitecture == Architecture.Arm64 ? "/usr/lib/aarch64-linux-gnu" : "/usr/lib/x86_64-linux-gnu", "/usr/lib64", "/usr/lib"];
+
     /// <summary>The advice where none of its versions can be loaded; null where one can, or the system needs none.</summary>
     public static string? WhyMissing() =>
         !OperatingSystem.IsLinux() ? null : WhyMissing(CanLoad, Environment.GetEnvironmentVariable(Variable));
@@ -25,8 +29,12 @@ internal static class OpenSslLibrary
             : "OpenSSL is missing, which .NET needs for hashes and random numbers (libssl.so.3): "
                 + "apt-get install libssl3 (Debian 13: libssl3t64), dnf install openssl-libs, or zypper install libopenssl3";
 
+    // Loading it takes a fifth of a server's start and stays in its memory, since libcrypto cannot be unloaded; so a look at where systems
+    // keep it comes first.
     private static bool CanLoad(string name)
     {
+        if (Folders.Any(folder => File.Exists(Path.Join(folder, name)) && File.Exists(Path.Join(folder, name.Replace("ssl", "crypto")))))
+            return true;
         if (!NativeLibrary.TryLoad(name, out var library))
             return false;
         NativeLibrary.Free(library);

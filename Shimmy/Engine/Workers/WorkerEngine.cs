@@ -93,7 +93,7 @@ internal sealed partial class WorkerEngine : IInferenceEngine
             catch (EngineException lost) when (lost.Failure == EngineFailure.WorkerLost)
             {
                 // A worker that dies while it loads is a failed load, whatever the cause of death.
-                tuning = await LessAsync(candidate.Runtime, spec.Tuning, tuning, cancellation).ConfigureAwait(false)
+                tuning = await FallbackAsync(candidate.Runtime, spec.Tuning, tuning, cancellation).ConfigureAwait(false)
                     ?? throw new EngineException(EngineFailure.LoadFailed, $"cannot load {spec.Path}: {lost.Message}", lost);
                 LogAgain(_logger, spec.Name, lost.Message, tuning.GpuLayers is { Halvings: > 0 }
                     ? "half as many layers"
@@ -104,7 +104,7 @@ internal sealed partial class WorkerEngine : IInferenceEngine
 
     // The tuning to try after a worker died while it loaded: half as many layers, where the number is automatic; then the next backend,
     // where that is automatic. Null where nothing is left to try, or the options need a GPU.
-    private async Task<LoadTuning?> LessAsync(LlamaRuntime runtime, LoadTuning asked, LoadTuning tried, CancellationToken cancellation)
+    private async Task<LoadTuning?> FallbackAsync(LlamaRuntime runtime, LoadTuning asked, LoadTuning tried, CancellationToken cancellation)
     {
         if (tried.Backend == GpuBackend.Cpu || !runtime.HasGpu)
             return null;

@@ -130,5 +130,5 @@ internal sealed record InspectedFile(ModelCandidate Candidate, ModelFileName Fil
 
     // Names go to terminals and HTTP headers; file names may contain line feeds and escape sequences.
     private static string Printable(string name) =>
-        NameForm.Of(name.Any(char.IsControl) ? string.Concat(name.Select(c => char.IsControl(c) ? '_' : c)) : name);
+        UnicodeComposition.Of(name.Any(char.IsControl) ? string.Concat(name.Select(c => char.IsControl(c) ? '_' : c)) : name);
 }

@@ -120,7 +120,7 @@ internal sealed record PullName
     /// <param name="hub">Another address of the hub (HF_ENDPOINT); null for the usual one.</param>
     public static PullName Parse(string text, bool ofOllama = false, Uri? hub = null) =>
         TryParse(text.Trim(), ofOllama, hub) ?? throw new PullException(PullFailure.BadName,
-            $"'{RegistryPath.Shown(text)}' is no name of a model; allowed are ORG/REPO, ORG/REPO:QUANT and hf.co/ORG/REPO of Hugging Face, "
+            $"'{RegistryPath.Shown(text)}' is not a model name; allowed are ORG/REPO, ORG/REPO:QUANT and hf.co/ORG/REPO of Hugging Face, "
             + "MODEL:TAG of Ollama's library, ollama.com/USER/MODEL, and the URL of a .gguf file");
 
     /// <summary>As <see cref="Parse"/>; null where it is no name.</summary>

@@ -183,7 +183,7 @@ internal sealed class PullService(Puller puller, HostEnvironment host, ModelRegi
         if (name.Source == PullSource.Url || name.Host is not null)
         {
             throw new PullException(PullFailure.BadName,
-                $"'{RegistryPath.Shown(text)}' names a host, which a server asks for nobody; models of Hugging Face and of "
+                $"'{RegistryPath.Shown(text)}' names a URL or a host of its own, which is not allowed over HTTP; models of Hugging Face and of "
                 + "Ollama's library are pulled by their names, others by shimmy pull on the server's machine");
         }
         return Begin(name, out follower);

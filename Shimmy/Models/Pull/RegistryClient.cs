@@ -168,7 +168,7 @@ internal sealed class RegistryClient : IDisposable
 
     /// <summary>The error for a connection that broke.</summary>
     public PullException Unreachable(Exception e, string what) => new(PullFailure.Unreachable, e is OperationCanceledException
-        ? $"{Name} said nothing for {MostSilence.TotalSeconds} s, asked for {what}"
+        ? $"{Name} timed out: no data for {MostSilence.TotalSeconds} s while fetching {what}"
         : $"{Name} cannot be reached for {what}: {(e.InnerException ?? e).Message}", e);
 
     /// <inheritdoc/>
@@ -189,7 +189,7 @@ internal sealed class RegistryClient : IDisposable
         catch (Exception e) when (e is UriFormatException or NotSupportedException or InvalidOperationException)
         {
             throw new PullException(PullFailure.BadAnswer,
-                $"{RegistryPath.Shown(url.OriginalString)} cannot be asked for {what}: {e.Message}", e);
+                $"{RegistryPath.Shown(url.OriginalString)} is not a valid request URL for {what}: {e.Message}", e);
         }
     }
 
@@ -225,7 +225,7 @@ internal sealed class RegistryClient : IDisposable
             { RetryAfterSeconds = seconds },
             503 => new PullException(PullFailure.Unreachable, $"{host} is busy (503){again}") { RetryAfterSeconds = seconds },
             var status => new PullException(status >= 500 ? PullFailure.Unreachable : PullFailure.BadAnswer,
-                $"{host} answers {status}, asked for {what}"),
+                $"{host} answered {status} while fetching {what}"),
         };
     }
 

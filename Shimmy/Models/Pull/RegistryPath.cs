@@ -64,7 +64,7 @@ internal static class RegistryPath
         var folders = new Dictionary<string, string>(StringComparer.OrdinalIgnoreCase);
         foreach (var path in paths)
         {
-            var form = NameForm.Of(path);
+            var form = UnicodeComposition.Of(path);
             if (folders.ContainsKey(form) || !files.Add(form))
                 return path;
             for (var at = form.LastIndexOf('/'); at > 0; at = form.LastIndexOf('/', at - 1))

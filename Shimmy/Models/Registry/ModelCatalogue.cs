@@ -21,7 +21,7 @@ internal sealed class ModelCatalogue
     {
         _aliases = aliases;
         Scan = scan;
-        var entries = registered.Where(entry => _byName.TryAdd(NameForm.Of(entry.Name), entry)).ToList();
+        var entries = registered.Where(entry => _byName.TryAdd(UnicodeComposition.Of(entry.Name), entry)).ToList();
         RegisteredCount = entries.Count;
         var files = entries.Select(entry => entry.Path).ToHashSet(StringComparer.Ordinal);
         foreach (var entry in scan.Models.Where(entry => !files.Contains(entry.Path)))
@@ -64,7 +64,7 @@ internal sealed class ModelCatalogue
     {
         var spellings = NameSpelling.Of(name).ToList();
         return spellings.Select(ByName).FirstOrDefault(entry => entry is not null)
-            ?? ByAlias(alias => Wildcard.Is(alias.Pattern) && Wildcard.Matches(NameForm.Of(alias.Pattern), spellings[0]));
+            ?? ByAlias(alias => Wildcard.Is(alias.Pattern) && Wildcard.Matches(UnicodeComposition.Of(alias.Pattern), spellings[0]));
     }
 
     /// <summary>The models that a name means at once, where they are several; else none.</summary>
@@ -73,7 +73,7 @@ internal sealed class ModelCatalogue
 
     private ModelEntry? ByName(string name) =>
         _byName.GetValueOrDefault(name)
-        ?? ByAlias(alias => string.Equals(NameForm.Of(alias.Pattern), name, StringComparison.OrdinalIgnoreCase))
+        ?? ByAlias(alias => string.Equals(UnicodeComposition.Of(alias.Pattern), name, StringComparison.OrdinalIgnoreCase))
         ?? ByOtherName(name);
 
     private ModelEntry? ByOtherName(string name) => _byOtherName.GetValueOrDefault(name) is [var only] ? only : null;
@@ -93,7 +93,7 @@ internal sealed class ModelCatalogue
     /// <summary>The aliases without wildcards that lead to a model, unless a model has their name.</summary>
     public IReadOnlyList<(string Name, ModelEntry Entry)> PlainAliases =>
     [
-        .. _aliases.Where(alias => !Wildcard.Is(alias.Pattern) && !_byName.ContainsKey(NameForm.Of(alias.Pattern)))
+        .. _aliases.Where(alias => !Wildcard.Is(alias.Pattern) && !_byName.ContainsKey(UnicodeComposition.Of(alias.Pattern)))
             .DistinctBy(alias => alias.Pattern, StringComparer.OrdinalIgnoreCase)
             .Select(alias => (alias.Pattern, Target(alias)!)).Where(pair => pair.Item2 is not null),
     ];
@@ -106,7 +106,7 @@ internal sealed class ModelCatalogue
     {
         foreach (var alias in _aliases.Where(alias => alias.IsForTheOnlyOne))
         {
-            if (Wildcard.Matches(NameForm.Of(alias.Pattern), NameForm.Of(name)) && MatchesOf(alias) is { Count: > 1 } several)
+            if (Wildcard.Matches(UnicodeComposition.Of(alias.Pattern), UnicodeComposition.Of(name)) && MatchesOf(alias) is { Count: > 1 } several)
                 return (alias, several);
         }
         return null;
@@ -116,7 +116,7 @@ internal sealed class ModelCatalogue
     private List<ModelEntry> MatchesOf(ModelAlias alias) => ReferenceEquals(Scan, ScanResult.Empty)
         ? []
         : [.. Entries.Where(entry => entry.WhyUnloadable is null && entry.Name != DemoModel
-            && Wildcard.Matches(NameForm.Of(alias.Target), NameForm.Of(entry.Name)))];
+            && Wildcard.Matches(UnicodeComposition.Of(alias.Target), UnicodeComposition.Of(entry.Name)))];
 
     private ModelEntry? Target(ModelAlias alias) => alias.IsForTheOnlyOne ? MatchesOf(alias) is [var only] ? only : null
         : NameSpelling.Of(alias.Target).Select(name => _byName.GetValueOrDefault(name) ?? ByOtherName(name))

@@ -68,7 +68,7 @@ internal static class PromptLengthCheck
         }
     }
 
-    /// <summary>Cuts tokens to the limit; a mark that ends every text stays at the end.</summary>
+    /// <summary>Cuts tokens to the limit; a special token that ends every text stays at the end.</summary>
     public static void Cut(List<int> tokens, int limit, Vocabulary vocabulary)
     {
         var last = tokens[^1];

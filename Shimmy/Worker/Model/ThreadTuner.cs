@@ -119,7 +119,7 @@ internal sealed class ThreadTuner
         _reduced = better && _alarmed;
         if (better)
             _current = _tried;
-        // What was usual before an alarm is so no more.
+        // The baseline from before the slowdown is stale.
         if (better || _alarmed)
             _recent.Clear();
         _tried = -1;

@@ -27,7 +27,7 @@ internal sealed partial class RawTerminal : IDisposable
     private readonly uint _outputBefore;
     private bool _isRaw;
 
-    /// <summary>Turns it on. Throws <see cref="IOException"/> where stdin is no terminal.</summary>
+    /// <summary>Turns it on. Throws <see cref="IOException"/> where stdin is not a terminal.</summary>
     public RawTerminal()
     {
         if (OperatingSystem.IsWindows())
@@ -40,7 +40,7 @@ internal sealed partial class RawTerminal : IDisposable
         }
         else if (GetState(Input, _before) != 0)
         {
-            throw new IOException("stdin is no terminal");
+            throw new IOException("stdin is not a terminal");
         }
         Enter();
     }

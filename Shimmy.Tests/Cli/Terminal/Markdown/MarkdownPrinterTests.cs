@@ -1,7 +1,7 @@
 using Shimmy.Cli.Terminal;
 using Shimmy.Cli.Terminal.Markdown;
 
-namespace Shimmy.Tests.Cli.Terminal;
+namespace Shimmy.Tests.Cli.Terminal.Markdown;
 
 /// <summary>Markdown as rows, whole and while it comes.</summary>
 [TestClass]

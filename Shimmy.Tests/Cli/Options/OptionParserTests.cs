@@ -8,7 +8,7 @@ namespace Shimmy.Tests.Cli.Options;
 
 [TestClass]
 [TestCategory("Unit")]
-public sealed class OptionReaderTests
+public sealed class OptionParserTests
 {
     private static readonly string[] OfConfigurationsAlone = ["name", "base_path", "pinned"];
 

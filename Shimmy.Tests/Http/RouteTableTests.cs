@@ -2,7 +2,7 @@ using System.Net;
 using System.Text.Json;
 using Shimmy.Tests.Fixtures;
 
-namespace Shimmy.Tests.Server;
+namespace Shimmy.Tests.Http;
 
 /// <summary>Holds the route table against the frozen inventory: nothing missing but what is listed as absent, nothing beside it.</summary>
 [TestClass]

@@ -3,7 +3,7 @@ using Shimmy.Cli.Terminal;
 using Shimmy.Cli.Terminal.Editing;
 using Shimmy.Tests.Fixtures;
 
-namespace Shimmy.Tests.Cli.Terminal;
+namespace Shimmy.Tests.Cli.Terminal.Editing;
 
 /// <summary>The bytes of keys in, the screen out.</summary>
 [TestClass]

@@ -6,7 +6,7 @@ using Shimmy.Http;
 using Shimmy.Server;
 using Shimmy.Tests.Fixtures;
 
-namespace Shimmy.Tests.Server;
+namespace Shimmy.Tests.Http;
 
 /// <summary>Keys: how they are written down, whom they let in, and what each may use.</summary>
 [TestClass]

@@ -6,7 +6,7 @@ namespace Shimmy.Models;
 /// One form for names that look alike: letters with accents are composed (Unicode's NFC). File systems of Apple write them decomposed, and
 /// so do archives made there; keyboards write them composed. The framework's own normalization does nothing in a program without ICU.
 /// </summary>
-internal static class NameForm
+internal static class UnicodeComposition
 {
     private const char HangulFirst = '\uAC00';
     private const int Vowels = 21;
@@ -102,7 +102,7 @@ internal static class NameSpelling
     /// </summary>
     public static IEnumerable<string> Of(string name)
     {
-        name = NameForm.Of(name.Trim());
+        name = UnicodeComposition.Of(name.Trim());
         return Hosted(name).SelectMany(WithoutEnding).Distinct(StringComparer.OrdinalIgnoreCase);
     }
 
