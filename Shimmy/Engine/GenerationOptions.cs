@@ -13,6 +13,11 @@ public sealed record GenerationOptions
     /// <summary>Seed of the random numbers; null draws one, which <see cref="GenerationStart.Seed"/> reports.</summary>
     public uint? Seed { get; init; }
 
+    /// <summary>The options of one of several answers to a prompt: the same seed would give the same answer again.</summary>
+    /// <param name="choice">Index of the answer.</param>
+    public GenerationOptions ForChoice(int choice) =>
+        choice > 0 && Seed is { } seed ? this with { Seed = seed + (uint)choice } : this;
+
     /// <summary>Temperature, at least 0; 0 takes the most likely token each time.</summary>
     public float Temperature { get; init; } = 0.8f;
 

@@ -49,10 +49,7 @@ internal static class LlamaCompletions
             var text = await PromptText.OfAsync(model, prompt, context.RequestAborted);
             for (var i = 0; i < request.Choices; i++)
             {
-                // The same seed would give the same answer again.
-                var options = i > 0 && request.Options.Seed is { } seed
-                    ? request.Options with { Seed = seed + (uint)i }
-                    : request.Options;
+                var options = request.Options.ForChoice(i);
                 var answer = new LlamaAnswer(new LlamaOutline(lease.Entry.Name, model.Facts, request), runs.Count, text);
                 runs.Add(new LlamaRun(new CompletionRequest { Prompt = prompt, Options = options, Grammar = request.Grammar }, answer));
             }

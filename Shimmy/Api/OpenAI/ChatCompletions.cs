@@ -57,7 +57,8 @@ internal static class ChatCompletions
         if (request.Choices > 1)
             await TemplateCache.OfAsync(lease, logger, token);
         var choices = Enumerable.Range(0, request.Choices)
-            .Select(i => ChatPipeline.ChatAsync(lease, OfChoice(conversation, i), token, logger, cache)).ToArray();
+            .Select(i => ChatPipeline.ChatAsync(
+                lease, conversation with { Options = conversation.Options.ForChoice(i) }, token, logger, cache)).ToArray();
         if (request.Stream)
         {
             var writer = new ChatStreamWriter(id, created, name, request.IncludeUsage, request.Choices, request.Extras);
@@ -118,11 +119,6 @@ internal static class ChatCompletions
             json.WriteEndObject();
         });
     }
-
-    // The same seed would give the same answer again.
-    private static ChatRequest OfChoice(ChatRequest request, int choice) => choice == 0 || request.Options.Seed is not { } seed
-        ? request
-        : request with { Options = request.Options with { Seed = seed + (uint)choice } };
 
     // All choices run at once; each event is written under the number of its choice.
     private static async IAsyncEnumerable<OutputEvent> SideBySide(

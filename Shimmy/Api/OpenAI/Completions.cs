@@ -61,8 +61,7 @@ internal static class Completions
             var echo = request.Echo ? await EchoAsync(model, prompt, request, cancellation) : "";
             for (var i = 0; i < request.Choices; i++)
             {
-                // The same seed would give the same answer again.
-                var options = i > 0 && request.Options.Seed is { } seed ? request.Options with { Seed = seed + (uint)i } : request.Options;
+                var options = request.Options.ForChoice(i);
                 runs.Add(new Run(echo, new CompletionRequest { Prompt = prompt, Options = options, Grammar = request.Grammar }));
             }
         }
