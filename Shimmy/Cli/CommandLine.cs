@@ -52,7 +52,7 @@ internal static class CommandLine
             return Refuse(command.Name, message, exitCode);
         }
         const CommandSet answering = CommandSet.Serve | CommandSet.LlamaServer | CommandSet.Generate | CommandSet.Chat | CommandSet.Exec
-            | CommandSet.Launch | CommandSet.Bench | CommandSet.Pull;
+            | CommandSet.Launch | CommandSet.Bench | CommandSet.Pull | CommandSet.Pack;
         if ((command.Is & answering) != 0 && OpenSslLibrary.WhyMissing() is { } missing)
             return Refuse(command.Name, missing, ExitCode.Failed);
         // The framework ends the process this long after a signal; a server drains first and bounds that itself, and the command of exec

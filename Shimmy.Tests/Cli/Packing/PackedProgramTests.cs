@@ -1,3 +1,5 @@
+using System.Buffers.Binary;
+using System.Diagnostics;
 using Shimmy.Cli.Packing;
 using Shimmy.Cli.Terminal;
 using Shimmy.Tests.Fixtures;
@@ -64,7 +66,8 @@ public sealed class PackedProgramTests
 
         // Others' unpacking: one that was killed long ago, one that still runs, one that has just begun.
         Directory.Delete(home, recursive: true);
-        var partials = Array.ConvertAll(new[] { "killed", "runs", "begun" }, name => $"{home}.{name}.partial");
+        var partials = Array.ConvertAll(new[] { "killed", "runs", "begun" }, name => $"{home}.{name}.partial")
+            .Append(Path.Join(folder["cache/root"], "of-another-program.killed.partial")).ToArray();
         foreach (var partial in partials)
         {
             Directory.CreateDirectory(partial);
@@ -73,7 +76,7 @@ public sealed class PackedProgramTests
         }
         using (new FileStream(Path.Join(partials[1], ".unpacking"), FileMode.Open, FileAccess.Write, FileShare.None))
             PackedProgram.Unpack(folder["packed"], folder["cache/root"]);
-        CollectionAssert.AreEqual(new[] { false, true, true }, Array.ConvertAll(partials, Directory.Exists));
+        CollectionAssert.AreEqual(new[] { false, true, true, false }, Array.ConvertAll(partials, Directory.Exists));
 
         if (OperatingSystem.IsWindows())
             return;
@@ -123,6 +126,156 @@ public sealed class PackedProgramTests
             folder["packed"], folder["shimmy"], [("models/model.gguf", folder["none.gguf"])], (_, _) => { }, CancellationToken.None));
 
         Assert.IsEmpty(Directory.GetFiles(folder.Path, "packed*"));
+    }
+
+    [TestMethod]
+    public async Task What_another_process_is_writing_is_left_to_it()
+    {
+        using var folder = new TemporaryFolder();
+        using (var other = new FileStream(folder["packed.partial"], FileMode.Create, FileAccess.ReadWrite, FileShare.None))
+        {
+            other.Write("half of it"u8);
+            other.Flush();
+            await Assert.ThrowsExactlyAsync<IOException>(() => PackAsync(folder));
+            Assert.AreEqual(10, new FileInfo(folder["packed.partial"]).Length);
+        }
+        // One that was killed left it.
+        await PackAsync(folder);
+        Assert.AreEqual((2, 20L), PackedProgram.Verify(folder["packed"]));
+        Assert.IsFalse(File.Exists(folder["packed.partial"]));
+    }
+
+    [TestMethod]
+    [DataRow("elf")]
+    [DataRow("pe")]
+    [DataRow("mach-o")]
+    public async Task A_file_that_was_cut_is_told_from_a_plain_program_with_something_behind_it(string format)
+    {
+        using var folder = new TemporaryFolder();
+        var program = format switch { "elf" => Elf(), "pe" => Pe(), _ => MachO() };
+        File.WriteAllText(folder["model.gguf"], "the model");
+        File.WriteAllBytes(folder["shimmy"], program);
+        await PackedProgram.WriteAsync(folder["packed"], folder["shimmy"], [("models/model.gguf", folder["model.gguf"])], (_, _) => { },
+            CancellationToken.None);
+        var bytes = File.ReadAllBytes(folder["packed"]);
+
+        Assert.IsFalse(PackedProgram.WasCut(folder["packed"]), "it is whole");
+        foreach (var length in new[] { program.Length + 16, PackedProgram.Alignment + 3, bytes.Length - 64, bytes.Length - 1 })
+        {
+            File.WriteAllBytes(folder["cut"], bytes[..length]);
+            Assert.IsTrue(PackedProgram.WasCut(folder["cut"]), $"{length}");
+            StringAssert.Contains(Assert.ThrowsExactly<CommandException>(() => PackedProgram.Verify(folder["cut"])).Message, "copy it again");
+        }
+        foreach (var plain in new[] { [], program, [.. program, .. new byte[100]], [.. program, .. "a signature, and what else there is"u8] })
+        {
+            File.WriteAllBytes(folder["plain"], plain);
+            Assert.IsFalse(PackedProgram.WasCut(folder["plain"]), $"{plain.Length}");
+        }
+        // Headers that lead nowhere.
+        for (var at = 0; at < 256; at++)
+        {
+            var damaged = (byte[])program.Clone();
+            damaged[at] ^= 0xFF;
+            File.WriteAllBytes(folder["damaged"], damaged);
+            Assert.IsFalse(PackedProgram.WasCut(folder["damaged"]), $"{at}");
+        }
+    }
+
+    // Of 600 bytes each, no more of the format than says so: a table of sections; a section, and a signature behind it; two segments.
+    private static byte[] Elf() => Image((0, 0x464C457F), (0x28, 600 - (2 * 64)), (0x3A, 64), (0x3C, 2));
+
+    private static byte[] Pe() => Image((0, 0x5A4D), (0x3C, 64), (64, 0x4550), (64 + 6, 1), (64 + 20, 240), (64 + 168, 500), (64 + 172, 100),
+        (64 + 24 + 240 + 16, 100), (64 + 24 + 240 + 20, 400));
+
+    private static byte[] MachO() => Image((0, unchecked((int)0xFEEDFACF)), (16, 3), (32, 0x19), (36, 72), (32 + 40, 0), (32 + 48, 400),
+        (104, 2), (108, 24), (128, 0x19), (132, 72), (128 + 40, 400), (128 + 48, 200));
+
+    private static byte[] Image(params (int At, int Number)[] fields)
+    {
+        var image = new byte[600];
+        foreach (var (at, number) in fields)
+        {
+            if (number >> 16 != 0)
+                BinaryPrimitives.WriteInt32LittleEndian(image.AsSpan(at), number);
+            else
+                BinaryPrimitives.WriteInt16LittleEndian(image.AsSpan(at), (short)number);
+        }
+        return image;
+    }
+
+    [TestMethod]
+    public async Task What_it_was_unpacked_into_can_be_verified_too()
+    {
+        using var folder = new TemporaryFolder();
+        await PackAsync(folder);
+        Assert.IsNull(PackedProgram.VerifyUnpacked(folder["packed"], folder["root"]), "not unpacked yet");
+        var home = Path.GetDirectoryName(PackedProgram.Unpack(folder["packed"], folder["root"]))!;
+        Assert.AreEqual(home, PackedProgram.VerifyUnpacked(folder["packed"], folder["root"]));
+
+        // In its length, so that a start does not see it; then without it.
+        var model = Path.Join(home, "models", "model.gguf");
+        File.WriteAllText(model, "THE model");
+        for (var i = 0; i < 2; i++)
+        {
+            var refused = Assert.ThrowsExactly<CommandException>(() => PackedProgram.VerifyUnpacked(folder["packed"], folder["root"]));
+            Assert.AreEqual($"{model} is not what was packed; remove {home}, and the next start unpacks it again", refused.Message);
+            File.Delete(model);
+        }
+    }
+
+    [TestMethod]
+    public async Task A_folder_of_another_user_is_refused_also_by_root()
+    {
+        if (!OperatingSystem.IsLinux() || !Environment.IsPrivilegedProcess)
+            Assert.Inconclusive("Only root gives folders away.");
+        using var folder = new TemporaryFolder();
+        await PackAsync(folder);
+        var home = Path.GetDirectoryName(PackedProgram.Unpack(folder["packed"], folder["root"]))!;
+        foreach (var given in new[] { home, folder["root"] })
+        {
+            await ChangeOwnerAsync("4000", given);
+            StringAssert.Contains(Assert.ThrowsExactly<CommandException>(() => PackedProgram.Unpack(folder["packed"], folder["root"])).Message,
+                $"{given} is another user's, so nothing in it is run");
+            await ChangeOwnerAsync("0", given);
+        }
+        Assert.IsNotNull(PackedProgram.Unpack(folder["packed"], folder["root"]));
+
+        static async Task ChangeOwnerAsync(string user, string path)
+        {
+            using var chown = Process.Start("chown", [user, path]);
+            await chown.WaitForExitAsync();
+            Assert.AreEqual(0, chown.ExitCode);
+        }
+    }
+
+    [TestMethod]
+    public async Task An_output_takes_the_place_of_an_earlier_one_and_of_nothing_else()
+    {
+        using var folder = new TemporaryFolder();
+        await PackAsync(folder);
+        PackCommand.RefuseToReplace(folder["packed"]);
+        PackCommand.RefuseToReplace(folder["new"]);
+        File.CreateSymbolicLink(folder["link"], folder["model.gguf"]);
+        foreach (var (name, why) in new[]
+        {
+            ("model.gguf", "is no packed program"), ("shimmy", "is no packed program"), ("link", "is no packed program"), ("", "is a folder"),
+        })
+        {
+            StringAssert.Contains(Assert.ThrowsExactly<UsageException>(() => PackCommand.RefuseToReplace(folder[name])).Message, why);
+        }
+    }
+
+    [TestMethod]
+    public async Task What_lies_beside_the_executable_is_packed_but_for_models_pages_and_packed_programs()
+    {
+        using var folder = new TemporaryFolder();
+        await PackAsync(folder);
+        foreach (var file in new[] { "runtimes/a/lib.so", "LICENSE", "models/demo.gguf", "share/man/man1/shimmy.1", "another.partial" })
+            File.WriteAllText(folder[file], file);
+        File.Delete(folder["model.gguf"]);
+
+        CollectionAssert.AreEquivalent(new[] { ("LICENSE", folder["LICENSE"]), ("runtimes/a/lib.so", folder["runtimes/a/lib.so"]) },
+            PackCommand.Beside(folder["shimmy"]));
     }
 
     private static Task PackAsync(TemporaryFolder folder)

@@ -363,8 +363,9 @@ internal static class OptionTable
 
         new("output", "FILE", "The file to write", CommandSet.Convert,
             (o, v) => o with { Output = v.Text }) { Default = "NAME.gguf", Letter = "-o" },
-        new("output", "FILE", "The file to write", Pack, (o, v) => o with { Output = v.Text }) { Default = "shimmy-NAME", Letter = "-o" },
-        new("verify", null, "Read such a file through and check every part of it; NAME is the file", Pack,
+        new("output", "FILE", "The file to write; of what is there it replaces an earlier one alone", Pack,
+            (o, v) => o with { Output = v.Text }) { Default = "shimmy-NAME", Letter = "-o" },
+        new("verify", null, "Check every part of such a file, and of what it was unpacked into; NAME is the file", Pack,
             (o, v) => o with { Verifies = v.Flag() }),
         new("type", "TYPE", $"What weights become: {string.Join(", ", FolderConversion.Types)}; auto keeps them as they are",
             CommandSet.Convert,

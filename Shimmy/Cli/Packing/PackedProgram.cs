@@ -2,6 +2,7 @@ using System.Buffers.Binary;
 using System.Globalization;
 using System.Security.Cryptography;
 using System.Text;
+using Shimmy.Cli.Setup;
 using Shimmy.Cli.Terminal;
 using Shimmy.Cli.Terminal.Native;
 using Shimmy.Models.Discovery;
@@ -11,22 +12,26 @@ namespace Shimmy.Cli.Packing;
 /// <summary>
 /// A program with its libraries and a model behind it, in one file that runs as it is: for machines to which files are copied.
 /// <code>
-///   executable │ file │ file │ … │ index: a line a file │ trailer: magic, where the index is, its SHA-256
+///   executable, magic │ file │ file │ … │ index: a line a file │ trailer: magic, where the index is, its SHA-256
 /// </code>
-/// Each file begins at a multiple of <see cref="Alignment"/>. The first start unpacks all of it into the cache folder, under the hash of
-/// the index, and every start runs the program there, where all files of the index are, in their lengths. Nothing is mapped where it lies
-/// in here: the system loads libraries from files of their own, and llama.cpp takes a model as a path, without a place in the file
-/// (<c>llama_model_load_from_file</c>), and maps the whole file from offset 0 (<c>llama_mmap</c>), where the executable is.
+/// Each file begins at a multiple of <see cref="Alignment"/>. The magic behind the executable says of a file without a trailer that it was
+/// cut; what others put behind an executable, as signatures, does not begin with it. The first start unpacks all of it into the cache
+/// folder, under the hash of the index, and every start runs the program there, where all files of the index are, in their lengths. Nothing
+/// is mapped where it lies in here: the system loads libraries from files of their own, and llama.cpp takes a model as a path, without a
+/// place in the file (<c>llama_model_load_from_file</c>), and maps the whole file from offset 0 (<c>llama_mmap</c>), where the executable
+/// is.
 /// </summary>
 internal static class PackedProgram
 {
     /// <summary>Where a file may begin, in bytes: a page.</summary>
     public const int Alignment = 4096;
 
+    /// <summary>How a file or folder is called that is not complete.</summary>
+    public const string Partial = ".partial";
+
     private const int TrailerLength = 64;
     private const int LongestIndex = 1 << 20;
     private const string Program = "shimmy";
-    private const string Partial = ".partial";
     private const string Lock = ".unpacking";
 
     // What moves the cache folder (HostEnvironment.CacheFolder).
@@ -34,6 +39,16 @@ internal static class PackedProgram
         (OperatingSystem.IsWindows() ? "LOCALAPPDATA" : OperatingSystem.IsMacOS() ? "HOME" : "XDG_CACHE_HOME") + " names another folder";
 
     private static ReadOnlySpan<byte> Magic => "SHIMMY.PACKED.1\n"u8;
+
+    /// <summary>Below which folder this user's programs are unpacked.</summary>
+    public static string Root
+    {
+        get
+        {
+            var host = HostEnvironment.Current();
+            return host.Join(host.CacheFolder(), "shimmy", "packed");
+        }
+    }
 
     /// <summary>A file of it: where its bytes are, what they hash to, and whether it runs.</summary>
     private sealed record Part(long Offset, long Length, bool Runs, string Hash, string Path);
@@ -48,17 +63,33 @@ internal static class PackedProgram
             return null;
         try
         {
-            if (!IsPacked(path))
-                return null;
-            var host = HostEnvironment.Current();
-            return Unpack(path, host.Join(host.CacheFolder(), "shimmy", "packed")) is { } program
-                ? ProcessImage.Become(program, arguments)
-                : null;
+            using (var file = File.OpenRead(path))
+            {
+                if (!ReadTrailer(file, stackalloc byte[TrailerLength]))
+                    return WasCut(file) ? throw Damaged() : null;
+            }
+            // The first hash, which comes now, would end the process.
+            if (OpenSslLibrary.WhyMissing() is { } missing)
+                throw new CommandException(ExitCode.Failed, missing);
+            return Unpack(path, Root) is { } program ? Become(program, arguments) : null;
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException or CommandException)
         {
             Console.Error.WriteLine($"{Path.GetFileName(path)}: {e.Message}");
             return ExitCode.Failed;
+        }
+    }
+
+    private static int Become(string program, string[] arguments)
+    {
+        try
+        {
+            return ProcessImage.Become(program, arguments);
+        }
+        catch (IOException e)
+        {
+            // A disk where nothing may be executed, for one.
+            throw new CommandException(ExitCode.Failed, $"{e.Message} ({Elsewhere})");
         }
     }
 
@@ -77,9 +108,11 @@ internal static class PackedProgram
     {
         var partial = output + Partial;
         var all = files.Sum(file => new FileInfo(file.File).Length) + new FileInfo(executable).Length;
+        // One that is there and locked is written by another process, which keeps it.
+        var target = new FileStream(partial, FileMode.Create, FileAccess.ReadWrite, FileShare.None, 1 << 20);
         try
         {
-            using (var target = new FileStream(partial, FileMode.Create, FileAccess.ReadWrite, FileShare.None, 1 << 20))
+            using (target)
             {
                 var index = new StringBuilder();
                 var done = 0L;
@@ -90,6 +123,8 @@ internal static class PackedProgram
                     using var from = new FileStream(source, FileMode.Open, FileAccess.Read, FileShare.Read, 1);
                     var (hash, length) = Copy(from, long.MaxValue, target, count => progress(done += count, all), cancellation);
                     index.Append(CultureInfo.InvariantCulture, $"{offset} {length} {(RunsAs(path) ? 1 : 0)} {hash} {path}\n");
+                    if (offset == 0)
+                        target.Write(Magic);
                 }
                 var bytes = Encoding.UTF8.GetBytes(index.ToString());
                 var trailer = new byte[TrailerLength];
@@ -99,10 +134,16 @@ internal static class PackedProgram
                 SHA256.HashData(bytes, trailer.AsSpan(32));
                 target.Write(bytes);
                 target.Write(trailer);
+                if (!OperatingSystem.IsWindows())
+                {
+                    // Under the lock, which Windows does not let it be renamed under: another process opens no file of this name before.
+                    target.Flush();
+                    File.SetUnixFileMode(partial, Mode(true));
+                    File.Move(partial, output, overwrite: true);
+                }
             }
-            if (!OperatingSystem.IsWindows())
-                File.SetUnixFileMode(partial, Mode(true));
-            File.Move(partial, output, overwrite: true);
+            if (OperatingSystem.IsWindows())
+                File.Move(partial, output, overwrite: true);
         }
         catch
         {
@@ -118,10 +159,44 @@ internal static class PackedProgram
     public static (int Files, long Bytes) Verify(string path)
     {
         using var file = File.OpenRead(path);
-        var packed = ReadIndex(file) ?? throw new CommandException(ExitCode.Failed, $"{path} is no packed program");
+        var packed = ReadIndex(file)
+            ?? throw (WasCut(file) ? Damaged() : new CommandException(ExitCode.Failed, $"{path} is no packed program"));
         foreach (var part in packed.Parts)
             Copy(file, part, Stream.Null);
         return (packed.Parts.Count, packed.Parts.Sum(part => part.Length));
+    }
+
+    /// <summary>
+    /// Compares the SHA-256 of every file that one was unpacked into; a start looks at lengths alone. Throws
+    /// <see cref="CommandException"/> where one differs.
+    /// </summary>
+    /// <returns>The folder; null where it has not been unpacked below the root.</returns>
+    public static string? VerifyUnpacked(string path, string root)
+    {
+        using var file = File.OpenRead(path);
+        if (ReadIndex(file) is not { } packed)
+            return null;
+        var folder = Path.Join(root, packed.Id);
+        if (!Directory.Exists(folder))
+            return null;
+        foreach (var part in packed.Parts)
+        {
+            var unpacked = Path.Join(folder, part.Path);
+            if (!IsAsPacked(unpacked, part))
+            {
+                throw new CommandException(ExitCode.Failed,
+                    $"{unpacked} is not what was packed; remove {folder}, and the next start unpacks it again");
+            }
+        }
+        return folder;
+    }
+
+    private static bool IsAsPacked(string path, Part part)
+    {
+        if (!File.Exists(path))
+            return false;
+        using var file = new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.Read, 1);
+        return Copy(file, long.MaxValue, Stream.Null) == (part.Hash, part.Length);
     }
 
     /// <summary>Whether a file ends as one does; what is before its end is not looked at.</summary>
@@ -130,6 +205,64 @@ internal static class PackedProgram
         using var file = File.OpenRead(path);
         Span<byte> trailer = stackalloc byte[TrailerLength];
         return ReadTrailer(file, trailer);
+    }
+
+    /// <summary>Whether a file was one: it ends as none, and what follows its executable begins as one.</summary>
+    public static bool WasCut(string path)
+    {
+        using var file = File.OpenRead(path);
+        return !ReadTrailer(file, stackalloc byte[TrailerLength]) && WasCut(file);
+    }
+
+    private static bool WasCut(FileStream file)
+    {
+        Span<byte> head = stackalloc byte[Alignment];
+        file.Position = 0;
+        var end = ImageEnd(head[..file.ReadAtLeast(head, head.Length, throwOnEndOfStream: false)]);
+        if (end <= 0 || end > file.Length - Magic.Length)
+            return false;
+        file.Position = end;
+        file.ReadExactly(head[..Magic.Length]);
+        return head.StartsWith(Magic);
+    }
+
+    // Where an executable ends by its headers, its signature with it. At a wrong place, of a damaged one or of one that others made longer,
+    // there is no magic: it counts as a plain one, as all others do.
+    private static long ImageEnd(ReadOnlySpan<byte> head)
+    {
+        // ELF of 64 bits: its table of sections is the last of it.
+        if (Number(head, 0, 4) == 0x464C457F)
+            return Number(head, 0x28, 8) + (Number(head, 0x3A, 2) * Number(head, 0x3C, 2));
+        var end = 0L;
+        if (Number(head, 0, 2) == 0x5A4D)
+        {
+            // PE32+: its sections, and the signature behind them, whose place is that in the file.
+            var image = Number(head, 0x3C, 4) + 4;
+            var section = image + 20 + Number(head, image + 16, 2);
+            end = Number(head, image + 164, 4) + Number(head, image + 168, 4);
+            for (var left = Number(head, image + 2, 2); left > 0; left--, section += 40)
+                end = Math.Max(end, Number(head, section + 16, 4) + Number(head, section + 20, 4));
+        }
+        else if (Number(head, 0, 4) == 0xFEEDFACF)
+        {
+            // Mach-O of 64 bits: its segments; the signature is in the last.
+            for (long left = Number(head, 16, 4), command = 32; left > 0 && command < head.Length; left--)
+            {
+                if (Number(head, command, 4) == 0x19)
+                    end = Math.Max(end, Number(head, command + 40, 8) + Number(head, command + 48, 8));
+                command += Math.Max(8, Number(head, command + 4, 4));
+            }
+        }
+        return end;
+    }
+
+    // Little-endian; zeros behind the end.
+    private static long Number(ReadOnlySpan<byte> head, long at, int bytes)
+    {
+        var number = 0L;
+        for (var place = at + bytes - 1; place >= at; place--)
+            number = (number << 8) | (place < head.Length ? head[(int)place] : (byte)0);
+        return number;
     }
 
     /// <summary>
@@ -199,7 +332,8 @@ internal static class PackedProgram
                 if (IsWhole(folder, packed.Parts))
                     return folder;
             }
-            foreach (var left in Directory.EnumerateDirectories(root, $"{packed.Id}.*{Partial}"))
+            // Of other programs too, which may never start again.
+            foreach (var left in Directory.EnumerateDirectories(root, "*" + Partial))
                 RemoveLeft(left);
             Console.Error.WriteLine($"unpacking {packed.Parts.Sum(part => part.Length) >> 20} MB into {folder}, "
                 + (Directory.Exists(folder) ? "again, since files in it are missing or were changed" : "once"));
@@ -267,19 +401,26 @@ internal static class PackedProgram
             throw new CommandException(
                 ExitCode.Failed, $"others may write to {folder}, so nothing in it is run; remove it, or chmod go-w it ({Elsewhere})");
         }
+        var isTrusted = FileOwner.IsTrusted(folder);
+        if (isTrusted == true)
+            return;
         try
         {
-            // Only the owner may do this, and it changes nothing.
+            // It changes nothing; only the owner may do it, and root, of whom it says nothing.
             File.SetUnixFileMode(folder, mode);
+            if (isTrusted is null)
+                return;
         }
         catch (UnauthorizedAccessException)
         {
-            throw new CommandException(ExitCode.Failed, $"{folder} is another user's, so nothing in it is run ({Elsewhere})");
+            // Another's.
         }
         catch (IOException)
         {
             // A file system that is only read: nobody changes it.
+            return;
         }
+        throw new CommandException(ExitCode.Failed, $"{folder} is another user's, so nothing in it is run ({Elsewhere})");
     }
 
     // The lock says that somebody still writes; the age covers file systems without locks, and the moments before and behind the lock.
