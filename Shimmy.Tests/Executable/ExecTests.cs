@@ -82,6 +82,22 @@ public sealed class ExecTests
         Assert.AreEqual(exitCode, exec.ExitCode);
     }
 
+    [TestMethod]
+    public async Task A_signal_that_a_wrapper_passes_on_again_reaches_the_command_once()
+    {
+        using var exec = Process.Start(ShimmyProcess.CreateStart(["exec", "-q", "--", "bash", "-c",
+            "trap 'echo INT' INT; trap 'exit 9' TERM; echo ready; while :; do sleep 0.01; done"]))!;
+        Assert.AreEqual("ready", await exec.StandardOutput.ReadLineAsync());
+        using (var twice = Process.Start("sh", ["-c", $"kill -INT {exec.Id}; sleep 0.01; kill -INT {exec.Id}"]))
+            await twice.WaitForExitAsync();
+        Assert.AreEqual("INT", await exec.StandardOutput.ReadLineAsync());
+        await SignalAsync("TERM", exec.Id);
+        using var limit = new CancellationTokenSource(TimeSpan.FromSeconds(30));
+        Assert.AreEqual("", await exec.StandardOutput.ReadToEndAsync(limit.Token));
+        await exec.WaitForExitAsync(limit.Token);
+        Assert.AreEqual(9, exec.ExitCode);
+    }
+
     // By hand 200 tries; here each moment once: when it alone runs, when its first child does, and when grandchildren have lost their parent.
     [TestMethod]
     [DataRow("KILL", 1)]

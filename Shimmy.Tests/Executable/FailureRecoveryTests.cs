@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Net;
 using System.Net.Sockets;
 using System.Text;
@@ -58,7 +59,7 @@ public sealed class FailureRecoveryTests
         Assert.Contains(" hello", await SayAsync(server));
 
         // From now on nothing more can be allocated there: what the next long prompt needs, above all.
-        using (var limit = System.Diagnostics.Process.Start("prlimit", ["--pid", $"{server.Workers.Single().Id}", "--as=1"]))
+        using (var limit = Process.Start("prlimit", ["--pid", $"{server.Workers.Single().Id}", "--as=1"]))
             await limit.WaitForExitAsync();
         var answers = await Task.WhenAll(Enumerable.Range(0, 4).Select(i => server.Client.PostAsync("v1/completions",
             Json($$"""{"model":"talker","prompt":"{{string.Concat(Enumerable.Repeat($"word{i} ", 60))}}","logprobs":5,"echo":true,"max_tokens":5}"""))));
@@ -89,7 +90,10 @@ public sealed class FailureRecoveryTests
         var ended = server.TerminateAsync();
         await Poll.UntilAsync(() => server.Log.Any(line => line.Contains("a second signal ends them", StringComparison.Ordinal)),
             "the first signal is there");
+        var first = Stopwatch.GetTimestamp();
         await Poll.UntilAsync(async () => !await ListensAsync(server), "the server takes no connection any more");
+        // One that comes sooner is the first, which a group of processes was sent.
+        await Poll.UntilAsync(() => Stopwatch.GetElapsedTime(first) > TimeSpan.FromSeconds(1), "a second has passed");
         var (code, _) = await server.TerminateAsync();
         Assert.AreEqual(130, code);
         await ended;
@@ -104,7 +108,7 @@ public sealed class FailureRecoveryTests
         RandomModel.Write(folder["models/talker.gguf"], new RandomModelShape { Says = "hello" });
         using var server = await ServerProcess.StartAsync(folder, "--threads", "1");
         Assert.Contains(" hello", await SayAsync(server));
-        using (var stop = System.Diagnostics.Process.Start("kill", ["-STOP", $"{server.Workers.Single().Id}"]))
+        using (var stop = Process.Start("kill", ["-STOP", $"{server.Workers.Single().Id}"]))
             await stop.WaitForExitAsync();
 
         // Together more than a pipe holds, of more requests than there are processors.

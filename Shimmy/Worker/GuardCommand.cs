@@ -26,6 +26,9 @@ internal static class GuardCommand
 
     // What the terminal sends goes to the whole group, this process and the command alike.
     private static readonly TimeSpan SameSignal = TimeSpan.FromMilliseconds(50);
+
+    // A wrapper of this program (npx) is in the group too, and passes its own on.
+    private static readonly TimeSpan PassedOnAgain = TimeSpan.FromMilliseconds(250);
     private static readonly TimeSpan LongestSweep = TimeSpan.FromSeconds(3);
     private static bool _isEnding;
     private static int _passedOn = int.MinValue;
@@ -92,13 +95,19 @@ internal static class GuardCommand
     private static void Follow(Stream parent, Process process, string id)
     {
         var taken = new int[MostSignal];
+        var last = new long[MostSignal];
         var signal = new byte[1];
         while (Read(parent, signal))
         {
             var number = signal[0];
             Volatile.Write(ref _passedOn, number);
             if (Handled().Any(one => one.Number == number))
+            {
                 Volatile.Write(ref _isEnding, true);
+                if (last[number] != 0 && Stopwatch.GetElapsedTime(last[number]) < PassedOnAgain)
+                    continue;
+                last[number] = Stopwatch.GetTimestamp();
+            }
             Thread.Sleep(SameSignal);
             var seen = Volatile.Read(ref Seen[number]);
             if (seen == taken[number])

@@ -14,12 +14,14 @@ try {
   process.exit(1);
 }
 // Before the program starts, which a signal that ends this process would leave behind.
-// A terminal sends these to the whole group, so the program has them already: only this process must not end before it.
-const ofTerminal = ['SIGINT', 'SIGQUIT'];
-for (const signal of ofTerminal) process.on(signal, () => {});
-// These are sent to one process, which is this.
-const forwarded = ['SIGTERM', 'SIGHUP'];
+// Where it was sent to the whole group, by a terminal or a supervisor, the program has it already, and takes two within a second as one.
+// Windows sends Ctrl+C to the program by itself; what is passed on would end it there.
+const windows = process.platform === 'win32';
+const forwarded = windows ? ['SIGTERM', 'SIGHUP'] : ['SIGINT', 'SIGTERM', 'SIGHUP'];
 for (const signal of forwarded) process.on(signal, () => child.kill(signal));
+// This process must not end before the program.
+const left = windows ? ['SIGINT', 'SIGBREAK'] : ['SIGQUIT'];
+for (const signal of left) process.on(signal, () => {});
 const child = spawn(join(folder, process.platform === 'win32' ? 'shimmy.exe' : 'shimmy'), process.argv.slice(2), { stdio: 'inherit' });
 child.on('error', error => {
   console.error(`shimmy: ${error.message}`);
@@ -27,7 +29,7 @@ child.on('error', error => {
 });
 child.on('exit', (code, signal) => {
   if (signal) {
-    for (const one of [...ofTerminal, ...forwarded]) process.removeAllListeners(one);
+    for (const one of [...left, ...forwarded]) process.removeAllListeners(one);
     process.kill(process.pid, signal);
   } else {
     process.exit(code);

@@ -16,7 +16,7 @@ internal static partial class ServeCommand
     public static async Task RunAsync(CommandOptions options, CancellationToken cancellation)
     {
         // Before anything that takes long: a second signal ends the process at any point.
-        using var again = new ForceQuit(() => Environment.Exit(ExitCode.Interrupted));
+        using var again = new ForceQuit(() => Environment.Exit(ExitCode.Interrupted), TimeProvider.System);
         using var loggers = ConsoleLog.Create(options.LogLevel, options.LogAsJson, options.LogFile);
         await using var serving = await Serving.StartAsync(options, loggers, cancellation);
         using var ending = CancellationTokenSource.CreateLinkedTokenSource(cancellation);

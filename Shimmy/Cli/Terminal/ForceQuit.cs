@@ -2,24 +2,38 @@ using System.Runtime.InteropServices;
 
 namespace Shimmy.Cli.Terminal;
 
-/// <summary>Ends the process on the second SIGINT or SIGTERM. The first cancels the command, which ConsoleAppFramework does.</summary>
+/// <summary>
+/// Ends the process on a second SIGINT or SIGTERM. The first cancels the command, which ConsoleAppFramework does. What follows within a
+/// second is the same one: a terminal or a supervisor sends it to a whole group, in which a wrapper (npx) passes its own on.
+/// </summary>
 internal sealed class ForceQuit : IDisposable
 {
+    private static readonly TimeSpan SameSignal = TimeSpan.FromSeconds(1);
+    private const long None = long.MinValue;
+
+    private readonly Action _act;
+    private readonly TimeProvider _time;
     private readonly PosixSignalRegistration _interrupts;
     private readonly PosixSignalRegistration _terminations;
-    private int _signals;
+    private long _first = None;
 
     /// <summary>Listens from now on.</summary>
-    public ForceQuit(Action act)
+    /// <param name="act">Ends the process.</param>
+    /// <param name="time">The clock.</param>
+    public ForceQuit(Action act, TimeProvider time)
     {
-        _interrupts = PosixSignalRegistration.Create(PosixSignal.SIGINT, Count);
-        _terminations = PosixSignalRegistration.Create(PosixSignal.SIGTERM, Count);
+        (_act, _time) = (act, time);
+        _interrupts = PosixSignalRegistration.Create(PosixSignal.SIGINT, _ => Arrived());
+        _terminations = PosixSignalRegistration.Create(PosixSignal.SIGTERM, _ => Arrived());
+    }
 
-        void Count(PosixSignalContext signal)
-        {
-            if (Interlocked.Increment(ref _signals) > 1)
-                act();
-        }
+    /// <summary>A signal has come.</summary>
+    internal void Arrived()
+    {
+        var now = _time.GetTimestamp();
+        var first = Interlocked.CompareExchange(ref _first, now, None);
+        if (first != None && _time.GetElapsedTime(first, now) >= SameSignal)
+            _act();
     }
 
     /// <inheritdoc/>
