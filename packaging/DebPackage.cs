@@ -10,7 +10,7 @@ internal static class DebPackage
     /// <summary>Writes it beside the archive; gives its path.</summary>
     public static string Write(ReleaseArchive archive, string dist)
     {
-        var files = LinuxLayout.Package(archive);
+        var files = LinuxLayout.Package(archive, zsh: "zsh/vendor-completions");
         var contents = files.Where(file => file.Target is null).Select(file => (file.Path, Bytes: file.Read())).ToArray();
         var sums = new StringBuilder();
         foreach (var (path, bytes) in contents)

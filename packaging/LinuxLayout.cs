@@ -6,6 +6,8 @@ internal static class LinuxLayout
     /// <summary>The folder of the executable and what lies beside it.</summary>
     public const string Home = "usr/lib/shimmy/";
 
+    private const string Zsh = "zsh/site-functions";
+
     /// <summary>The configuration that the administrator may change.</summary>
     public const string Configuration = "etc/shimmy/config.json";
 
@@ -16,10 +18,13 @@ internal static class LinuxLayout
         .Append(new PackedFile("usr/bin/shimmy", () => [], Target: "../lib/shimmy/shimmy"));
 
     /// <summary>All that a package installs: the program, manual and completions, the service and its user.</summary>
-    public static IReadOnlyList<PackedFile> Package(ReleaseArchive archive) =>
+    /// <param name="archive">The archive.</param>
+    /// <param name="zsh">Where the system's zsh looks for completions of packages, below usr/share.</param>
+    public static IReadOnlyList<PackedFile> Package(ReleaseArchive archive, string zsh = Zsh) =>
     [
         .. Program(archive),
-        .. archive.Files().Where(file => file.Path.StartsWith("share/", StringComparison.Ordinal)).Select(Shared),
+        .. archive.Files().Where(file => file.Path.StartsWith("share/", StringComparison.Ordinal)).Select(Shared).Select(file =>
+            file with { Path = file.Path.Replace($"/{Zsh}/", $"/{zsh}/", StringComparison.Ordinal) }),
         PackedFile.OfText("usr/lib/systemd/system/shimmy.service", Product.Text("shimmy.service")),
         PackedFile.OfText("usr/lib/sysusers.d/shimmy.conf", Product.Text("shimmy.sysusers")),
         PackedFile.OfText(Configuration, Product.Text("config.json")),

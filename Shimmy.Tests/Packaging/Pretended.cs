@@ -23,7 +23,8 @@ internal static class Pretended
         {
             (platform.Executable, program), ("LICENSE", "a licence"), ("runtimes/llama.cpp-v1/libllama.so", "library"),
             ("runtimes/llamasharp/libllama.so", "library"), ("share/man/man1/shimmy.1", ".TH"),
-            ("share/bash-completion/completions/shimmy", "complete"), ("models/shimmy-demo.gguf", "GGUF"),
+            ("share/bash-completion/completions/shimmy", "complete"), ("share/zsh/site-functions/_shimmy", "#compdef shimmy"),
+            ("share/fish/vendor_completions.d/shimmy.fish", "complete"), ("models/shimmy-demo.gguf", "GGUF"),
         })
         {
             Packed.Write(Path.Combine(folder, path), System.Text.Encoding.UTF8.GetBytes(text));
