@@ -18,7 +18,10 @@ case "$(uname -s)-$(uname -m)" in
     Darwin-x86_64) host=osx-x64 ;;
     *) fail "there are no native libraries for $(uname -s) on $(uname -m)" ;;
 esac
-if [ "$host" = linux-x64 ] && ldd --version 2>&1 | grep -qi musl; then host=linux-musl-x64; fi
+if [ "${host%%-*}" = linux ] && ldd --version 2>&1 | grep -qi musl; then
+    [ "$host" = linux-x64 ] || fail "there are no native libraries for musl (as on Alpine) on arm64; a container with glibc can build for linux-arm64"
+    host=linux-musl-x64
+fi
 minimal=
 if [ "${1:-}" = --minimal ]; then minimal=yes; shift; fi
 rid=${1:-$host}

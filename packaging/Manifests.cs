@@ -109,6 +109,10 @@ internal sealed class Manifests(IReadOnlyList<ReleaseArchive> archives, Uri rele
                 json.WriteEndObject();
             }
             json.WriteEndObject();
+            // llama.cpp's libraries need Microsoft's of C++ and of OpenMP (VCOMP140.DLL), which Windows does not bring.
+            json.WriteStartObject("suggest");
+            json.WriteString("vcredist", "extras/vcredist2022");
+            json.WriteEndObject();
             json.WriteString("bin", "shimmy.exe");
             json.WriteEndObject();
         }
@@ -135,6 +139,8 @@ internal sealed class Manifests(IReadOnlyList<ReleaseArchive> archives, Uri rele
         {
             text.Append(CultureInfo.InvariantCulture, $"\n- Architecture: {archive.Platform.NodeProcessor}\n  NestedInstallerFiles:\n");
             text.Append(CultureInfo.InvariantCulture, $"  - RelativeFilePath: {archive.Folder}\\shimmy.exe\n    PortableCommandAlias: shimmy\n");
+            text.Append("  Dependencies:\n    PackageDependencies:\n");
+            text.Append(CultureInfo.InvariantCulture, $"    - PackageIdentifier: Microsoft.VCRedist.2015+.{archive.Platform.NodeProcessor}\n");
             text.Append(CultureInfo.InvariantCulture, $"  InstallerUrl: {Address(archive)}\n  InstallerSha256: {archive.Hash.ToUpperInvariant()}");
         }
         return text.ToString();
@@ -165,14 +171,16 @@ internal sealed class Manifests(IReadOnlyList<ReleaseArchive> archives, Uri rele
         if (systems.Length == 0)
             return null;
         var isScript = file == "PKGBUILD";
-        var (processors, sources) = (new StringBuilder(), new StringBuilder());
+        var (processors, sources, folders) = (new StringBuilder(), new StringBuilder(), new StringBuilder());
         foreach (var (processor, archive) in systems)
         {
             processors.Append(isScript ? $" '{processor}'" : $"\n\tarch = {processor}");
             sources.Append(isScript ? $"\nsource_{processor}=(\"{Address(archive!)}\")" : $"\n\tsource_{processor} = {Address(archive!)}");
             sources.Append(isScript ? $"\nsha256sums_{processor}=('{archive!.Hash}')" : $"\n\tsha256sums_{processor} = {archive!.Hash}");
+            folders.Append(CultureInfo.InvariantCulture, $"\n_folder_{processor}={archive.Folder}");
         }
         return Product.Text(file, ("summary", Product.Summary), ("version", _plain[0].LetteredVersion), ("home", Home),
-            ("licence", Product.Licence), ("processors", processors.ToString().TrimStart()), ("sources", sources.ToString().TrimStart()));
+            ("licence", Product.Licence), ("processors", processors.ToString().TrimStart()), ("sources", sources.ToString().TrimStart()),
+            ("folders", folders.ToString().TrimStart()));
     }
 }

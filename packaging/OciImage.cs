@@ -10,12 +10,15 @@ namespace Shimmy.Packaging;
 internal static class OciImage
 {
     private const int User = 65532; // as in other images without a shell
+
+    // Of a system's folders .NET looks into OpenSSL's own, which its package for the command line makes, and which is not in here.
+    private const string Certificates = "etc/ssl/certs/ca-certificates.crt";
     private const string Layer = "application/vnd.oci.image.layer.v1.tar+gzip";
     private const string Configuration = "application/vnd.oci.image.config.v1+json";
     private const string Manifest = "application/vnd.oci.image.manifest.v1+json";
     private const string Index = "application/vnd.oci.image.index.v1+json";
 
-    /// <summary>Writes it; gives its path.</summary>
+    /// <summary>Writes it; gives its path. Throws <see cref="ArgumentException"/> for a base without certificates.</summary>
     /// <param name="archives">The archives; those of Linux with glibc go in.</param>
     /// <param name="bases">By platform, the root file system below the program: a folder with glibc, libstdc++ and certificates.</param>
     /// <param name="dist">Where to.</param>
@@ -30,6 +33,8 @@ internal static class OciImage
         var said = new List<(string Name, string Text)>();
         foreach (var archive in archives.Where(one => one.Backend.Length == 0 && bases.ContainsKey(one.Platform.Rid)))
         {
+            if (!File.Exists(Path.Combine(bases[archive.Platform.Rid], Certificates)))
+                throw new ArgumentException($"{bases[archive.Platform.Rid]} has no {Certificates}: the image would trust no server");
             version = archive.Version;
             said = Said(version, source, revision);
             var processor = archive.Platform.Debian!;
@@ -127,7 +132,8 @@ internal static class OciImage
         json.WriteString("WorkingDir", "/data");
         WriteStrings("Entrypoint", "/usr/bin/shimmy");
         WriteStrings("Cmd", "serve", "--bind", "0.0.0.0:11435");
-        WriteStrings("Env", "HOME=/data", "XDG_CACHE_HOME=/data/cache", "SHIMMY_MODEL_PATHS=/models", "PATH=/usr/bin");
+        WriteStrings("Env", "HOME=/data", "XDG_CACHE_HOME=/data/cache", "SHIMMY_MODEL_PATHS=/models", "PATH=/usr/bin",
+            "SSL_CERT_FILE=/" + Certificates);
         json.WriteStartObject("ExposedPorts");
         json.WriteStartObject("11435/tcp");
         json.WriteEndObject();

@@ -28,6 +28,7 @@ trap 'rm -rf "$work"' EXIT
 root=$work/root
 mkdir -p "$out/etc/ssl/certs"
 find "$root/usr/share/ca-certificates" -name '*.crt' | LC_ALL=C sort | xargs cat >"$out/etc/ssl/certs/ca-certificates.crt"
+grep -q 'BEGIN CERTIFICATE' "$out/etc/ssl/certs/ca-certificates.crt" || fail "the package ca-certificates has no certificates"
 # Libraries and the loader; licences stay with them.
 for part in lib lib64 usr/lib usr/share/doc; do
     if [ -d "$root/$part" ]; then

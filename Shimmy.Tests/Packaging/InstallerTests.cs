@@ -139,6 +139,48 @@ public sealed partial class InstallerTests
     }
 
     [TestMethod]
+    public async Task On_Alpine_for_arm64_it_says_that_there_is_nothing_to_install()
+    {
+        using var folder = new TemporaryFolder();
+        await StubAsync(folder["bin/ldd"], "echo 'musl libc (aarch64)'");
+        await StubAsync(folder["bin/uname"], "case $1 in -s) echo Linux ;; *) echo aarch64 ;; esac");
+
+        foreach (var script in new[] { await ScriptAsync(folder, "1.2.3"), Path.Combine(Repository.Root, "publish.sh") })
+        {
+            var (code, output) = await WithAsync(folder, "sh", script);
+            Assert.AreEqual(1, code);
+            StringAssert.Contains(output, "for musl (as on Alpine) on arm64");
+        }
+    }
+
+    [TestMethod]
+    public async Task Manual_and_completions_are_linked_to_where_they_are_looked_for()
+    {
+        using var folder = new TemporaryFolder();
+        var (script, to) = (await ScriptAsync(folder, "1.2.3"), folder["to"]);
+        await File.WriteAllTextAsync(folder["to/share/zsh/site-functions/_shimmy"], "mine");
+        // A folder that leads elsewhere, from where the link would not lead back.
+        Directory.CreateDirectory(folder["elsewhere/deep/man1"]);
+        Directory.CreateSymbolicLink(to + "/share/man", folder["elsewhere/deep"]);
+        await RunAsync("sh", script, "--to", to, "--from", Here);
+        Assert.IsEmpty(Directory.GetFileSystemEntries(folder["elsewhere/deep/man1"]));
+        Directory.Delete(to + "/share/man");
+        await RunAsync("sh", script, "--to", to, "--from", Here);
+
+        foreach (var (file, text) in new[]
+        {
+            ("man/man1/shimmy.1", ".TH"), ("bash-completion/completions/shimmy", "complete"), ("zsh/site-functions/_shimmy", "mine"),
+            ("fish/vendor_completions.d/shimmy.fish", "complete"),
+        })
+        {
+            Assert.AreEqual(text, await File.ReadAllTextAsync($"{to}/share/{file}"));
+        }
+        await RunAsync("sh", script, "--to", to, "--uninstall");
+        CollectionAssert.AreEqual(new[] { to + "/share/zsh/site-functions/_shimmy" },
+            Directory.GetFiles(to + "/share", "*", SearchOption.AllDirectories));
+    }
+
+    [TestMethod]
     public async Task The_version_that_is_told_is_that_of_the_archive()
     {
         using var folder = new TemporaryFolder();
@@ -197,10 +239,19 @@ public sealed partial class InstallerTests
         var (code, output) = await PowerShellAsync("-File", script, "-To", to, "-From", site.Address, "-Version", "v1.2.3", "-Backend", "cpu");
         Assert.AreEqual(0, code, output);
         StringAssert.Contains(output, $"PATH: {to}\nShimmy 1.2.3 is in {to} (shimmy-1.2.3-win-x64).");
+        StringAssert.Contains(Joined(output), "vcomp140.dll cannot be found, which models need.");
         CollectionAssert.IsSubsetOf(new[] { to + "/shimmy.exe", to + "/.installed" }, Directory.GetFiles(to));
         (code, output) = await PowerShellAsync("-File", script, "-To", to, "-Version", "3.0.0");
         Assert.AreEqual(1, code, output);
         StringAssert.Contains(Joined(output), "is there a version 3.0.0 for win-x64?");
+        // A program that does not run takes the place of none that does.
+        var broken = Pretended.Published(folder["broken-files"], folder, Product.Platforms.First(one => one.Rid == "win-x64"), program: "#!/bin/sh\nexit 3\n");
+        var archive = ReleaseArchive.Make(broken, folder.Path, "2.0.0", Product.Platforms.First(one => one.Rid == "win-x64"), "");
+        (code, output) = await PowerShellAsync("-File", script, "-To", to, "-From", archive.Path);
+        Assert.AreEqual(1, code, output);
+        StringAssert.Contains(Joined(output), "does not run here, and nothing was changed. It may need Microsoft's Visual C++ Redistributable");
+        CollectionAssert.AreEqual(new[] { to }, Directory.GetFileSystemEntries(folder.Path, "to*"));
+        Assert.AreEqual("pretended list\n", await RunAsync(to + "/shimmy.exe", "list"));
         // As a run leaves it that was ended between the two renames.
         Directory.Move(to, to + ".old");
         (code, output) = await PowerShellAsync("-File", script, "-To", to, "-From", folder["none.zip"]);
@@ -267,11 +318,21 @@ public sealed partial class InstallerTests
             """);
 
         var (code, output) = await PowerShellAsync("-Command", $$"""
-            $env:OS = 'Windows_NT'; $env:PATH = "{{folder["bin"]}}:$env:PATH"; $env:Version = '1.2.3'; $env:SOURCE_DATE_EPOCH = '1'
+            $env:OS = 'Windows_NT'; $env:PATH = "{{folder["bin"]}}:$env:PATH"; $env:SOURCE_DATE_EPOCH = '1'
+            Remove-Item env:Version -ErrorAction SilentlyContinue
+            function cmd { 'v1.2.3' }
+            Set-Location '{{folder["bin"]}}'
+            [Console]::OutputEncoding = [Text.Encoding]::Latin1
             & '{{folder["publish.ps1"]}}' win-x64
+            "left with $LASTEXITCODE"
+            & '{{folder["publish.ps1"]}}' linux-x64
+            "left with $LASTEXITCODE in $PWD, $([Console]::OutputEncoding.WebName), $(Test-Path env:Version), $env:SOURCE_DATE_EPOCH"
             """);
 
         Assert.AreEqual(0, code, output);
+        StringAssert.Contains(output, "\nleft with 0\n");
+        StringAssert.Contains(output, "unknown RID 'linux-x64'");
+        StringAssert.Contains(output, $"\nleft with 1 in {folder.Path}/bin, iso-8859-1, False, 1\n");
         var script = await File.ReadAllTextAsync(Path.Combine(Repository.Root, "publish.sh"));
         var onLinux = OfLinux().Matches(script).Select(match => (match.Groups[1].Value, match.Groups[2].Value.Trim('"'))).ToArray();
         Assert.HasCount(4, onLinux);

@@ -33,6 +33,23 @@ internal static class ManifestSchemas
                   "Architecture": { "type": "string", "enum": ["x86", "x64", "arm", "arm64", "neutral"] },
                   "InstallerUrl": { "type": "string", "pattern": "^[Hh][Tt][Tt][Pp][Ss]?://.+$", "maxLength": 2048 },
                   "InstallerSha256": { "type": "string", "pattern": "^[A-Fa-f0-9]{64}$" },
+                  "Dependencies": {
+                    "type": "object", "additionalProperties": false,
+                    "properties": {
+                      "PackageDependencies": {
+                        "type": "array", "uniqueItems": true, "maxItems": 16,
+                        "items": {
+                          "type": "object", "additionalProperties": false, "required": ["PackageIdentifier"],
+                          "properties": {
+                            "PackageIdentifier": {
+                              "type": "string", "pattern": "^[^.\\s/:*?\"<>|]{1,32}(\\.[^.\\s/:*?\"<>|]{1,32}){1,7}$", "maxLength": 128
+                            },
+                            "MinimumVersion": { "type": "string", "pattern": "^[^\\\\/:*?\"<>|]+$", "maxLength": 128 }
+                          }
+                        }
+                      }
+                    }
+                  },
                   "NestedInstallerFiles": {
                     "type": "array", "maxItems": 1024,
                     "items": {
@@ -91,6 +108,7 @@ internal static class ManifestSchemas
             "homepage": { "type": "string", "format": "uri" },
             "license": { "type": "string" },
             "bin": { "type": "string" },
+            "suggest": { "type": "object", "additionalProperties": { "type": "string" } },
             "architecture": {
               "type": "object", "additionalProperties": false,
               "properties": { "64bit": { "$ref": "#/definitions/archive" }, "arm64": { "$ref": "#/definitions/archive" } }

@@ -64,6 +64,7 @@ public sealed partial class PackagingTests
         {
             Directory.CreateDirectory(Path.Combine(folder, "base", "lib"));
             File.WriteAllText(Path.Combine(folder, "base", "lib", "libc.so.6"), "libc");
+            Packed.Write(Path.Combine(folder, "base", "etc/ssl/certs/ca-certificates.crt"), "certificates"u8.ToArray());
             return Path.Combine(folder, "base");
         }
     }
@@ -149,6 +150,8 @@ public sealed partial class PackagingTests
         var listed = await RunAsync("dpkg-deb", "-c", package);
         StringAssert.Contains(listed, "./usr/bin/shimmy -> ../lib/shimmy/shimmy");
         StringAssert.Contains(listed, "./usr/share/man/man1/shimmy.1.gz");
+        StringAssert.Contains(listed, "./usr/share/zsh/vendor-completions/_shimmy\n");
+        Assert.DoesNotContain("site-functions", listed);
         StringAssert.Contains(listed, "./usr/lib/systemd/system/shimmy.service");
         Assert.AreEqual("/etc/shimmy/config.json\n", await RunAsync("dpkg-deb", "-I", package, "conffiles"));
         await RunAsync("dpkg-deb", "-x", package, Folder["deb-root"]);
@@ -160,6 +163,7 @@ public sealed partial class PackagingTests
     {
         var (package, root) = (RpmPackage.Write(Archive, Folder["rpm"]), Folder["rpm-root/x"]);
         StringAssert.Contains(await RunAsync("rpm", "-K", "--nosignature", package), "digests OK");
+        StringAssert.Contains(await RunAsync("rpm", "-qpl", package), "/usr/share/zsh/site-functions/_shimmy\n");
         StringAssert.Contains(
             await RunAsync("rpm", "-qp", "--qf", @"[%{REQUIRENAME} %{REQUIREFLAGS:deptype}\n]", package), "/bin/sh post,preun,postun,interp\n");
         if (Environment.UserName != "root")
@@ -176,10 +180,12 @@ public sealed partial class PackagingTests
     {
         Directory.CreateDirectory(Folder["image-base/etc"]);
         File.WriteAllText(Folder["image-base/etc/ca"], "certificates");
+        var bases = new Dictionary<string, string> { ["linux-x64"] = Folder["image-base/"], ["linux-arm64"] = Folder["image-base/"] };
+        StringAssert.Contains(Assert.ThrowsExactly<ArgumentException>(() => OciImage.Write(ReleaseArchive.In(Folder["dist"]), bases, Folder["image"]))
+            .Message, "would trust no server");
+        File.WriteAllText(Folder["image-base/etc/ssl/certs/ca-certificates.crt"], "certificates");
         File.WriteAllText(Folder["image-base/ld-linux-x86-64.so.2"], "the loader, which the system starts before a program");
-        var path = OciImage.Write(ReleaseArchive.In(Folder["dist"]),
-            new Dictionary<string, string> { ["linux-x64"] = Folder["image-base/"], ["linux-arm64"] = Folder["image-base/"] }, Folder["image"],
-            "https://example.org/o/shimmy", "0123abc")!;
+        var path = OciImage.Write(ReleaseArchive.In(Folder["dist"]), bases, Folder["image"], "https://example.org/o/shimmy", "0123abc")!;
         var blobs = new Dictionary<string, byte[]>();
         using (var tar = new TarReader(File.OpenRead(path)))
         {
@@ -215,6 +221,7 @@ public sealed partial class PackagingTests
                     modes.Add(file.Name, file.Mode);
                 Assert.IsTrue(modes["ld-linux-x86-64.so.2"].HasFlag(UnixFileMode.OtherExecute));
                 Assert.IsFalse(modes["etc/ca"].HasFlag(UnixFileMode.OtherExecute));
+                Assert.IsTrue(modes.ContainsKey("etc/ssl/certs/ca-certificates.crt"));
             }
             var owners = new Dictionary<string, (int, int, string, string)>();
             using (var layer = new TarReader(new System.IO.Compression.GZipStream(
@@ -227,6 +234,9 @@ public sealed partial class PackagingTests
             Assert.AreEqual((0, 0, "root", "root"), owners["usr/bin/shimmy"]);
             using var configuration = JsonDocument.Parse(Blob(manifest.RootElement.GetProperty("config")));
             Assert.AreEqual("65532:65532", configuration.RootElement.GetProperty("config").GetProperty("User").GetString());
+            // Where .NET looks for the authorities that it trusts.
+            Assert.Contains("SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt", configuration.RootElement.GetProperty("config")
+                .GetProperty("Env").EnumerateArray().Select(one => one.GetString()).ToArray());
             foreach (var said in new[]
             {
                 manifest.RootElement.GetProperty("annotations"), index.RootElement.GetProperty("annotations"),
@@ -289,6 +299,10 @@ public sealed partial class PackagingTests
             await FollowsAsync(schema, JsonSerializer.Serialize(Yaml.Documents(texts[file]).Single()));
         }
         StringAssert.Contains(texts["Shimmy.Shimmy.installer.yaml"], "ArchiveBinariesDependOnPath: true");
+        // Microsoft's libraries for C++, which those of llama.cpp need.
+        foreach (var processor in new[] { "x64", "arm64" })
+            StringAssert.Contains(texts["Shimmy.Shimmy.installer.yaml"], $"    - PackageIdentifier: Microsoft.VCRedist.2015+.{processor}\n");
+        StringAssert.Contains(texts["shimmy.json"], "\"vcredist\": \"extras/vcredist2022\"");
         await FollowsAsync(ManifestSchemas.Scoop, texts["shimmy.json"]);
         // What brew audit says of a description.
         var description = texts["shimmy.rb"].Split('\n').Single(line => line.StartsWith("  desc ", StringComparison.Ordinal)).Split('"')[1];
@@ -311,6 +325,15 @@ public sealed partial class PackagingTests
             done
             printf '\npkgname = %s\n' "$pkgname"
             """, Folder["manifests/aur/PKGBUILD"]));
+        // An update unpacks beside the version before.
+        Directory.CreateDirectory(Folder["aur/src/shimmy-1.2.2-linux-x64"]);
+        await RunAsync("tar", "-xzf", Archive.Path, "-C", Folder["aur/src"]);
+        Assert.AreEqual("pretended list\n", await RunAsync("bash", "-euc", """
+            . "$0"
+            CARCH=x86_64 srcdir=$1/src pkgdir=$1/pkg
+            package
+            "$pkgdir/usr/bin/shimmy" list
+            """, Folder["manifests/aur/PKGBUILD"], Folder["aur"]));
     }
 
     [TestMethod]

@@ -31,12 +31,14 @@ function Set-UserPath([string] $Path) {
     [Environment]::SetEnvironmentVariable('SHIMMY_INSTALLED', [NullString]::Value, 'User')
 }
 
-# The plug-in that works here: CUDA's libraries do not come with NVIDIA's driver. Libraries are looked for as Windows does for a program.
-function Get-Backend {
+# Libraries are looked for as Windows does for a program.
+function Test-Library([string] $Name) {
     $folders = @("$env:SystemRoot/System32") + ($env:PATH -split [IO.Path]::PathSeparator | Where-Object { $_ })
-    function Test-Library([string] $Name) {
-        [bool]($folders | Where-Object { Test-Path -LiteralPath "$_/$Name" -ErrorAction SilentlyContinue })
-    }
+    [bool]($folders | Where-Object { Test-Path -LiteralPath "$_/$Name" -ErrorAction SilentlyContinue })
+}
+
+# The plug-in that works here: CUDA's libraries do not come with NVIDIA's driver.
+function Get-Backend {
     if (Test-Library 'nvcuda.dll') {
         if ((Test-Library 'cudart64_13.dll') -and (Test-Library 'cublas64_13.dll')) { return 'cuda' }
         if ((Test-Library 'cudart64_12.dll') -and (Test-Library 'cublas64_12.dll')) { return 'cuda12' }
@@ -119,6 +121,22 @@ function Main {
         New-Item (Split-Path $To) -ItemType Directory -Force | Out-Null
         if (Test-Path -LiteralPath "$To.new") { Remove-Item -LiteralPath "$To.new" -Recurse -Force }
         Copy-Item -LiteralPath $folder -Destination "$To.new" -Recurse
+        # llama.cpp's libraries need these, which Windows does not bring; those for arm64 have no OpenMP.
+        $processor = $rid -replace '^win-', ''
+        $redistributable = "Microsoft's Visual C++ Redistributable: winget install Microsoft.VCRedist.2015+.$processor"
+        $missing = @('msvcp140.dll', 'vcruntime140.dll') + $(if ($processor -eq 'x64') { 'vcomp140.dll' }) | Where-Object { -not (Test-Library $_) }
+        # Before the old one goes.
+        $runs = $false
+        try {
+            & "$To.new/shimmy.exe" --version | Out-Null
+            $runs = $LASTEXITCODE -eq 0
+        } catch {
+            Write-Warning "$_"
+        }
+        if (-not $runs) {
+            Remove-Item -LiteralPath "$To.new" -Recurse -Force
+            throw "the program of $name does not run here, and nothing was changed. It may need $redistributable"
+        }
         $old = Move-Away $To
         try {
             Move-Item -LiteralPath "$To.new" -Destination $To
@@ -131,6 +149,7 @@ function Main {
         $path = Get-UserPath
         if (([Environment]::ExpandEnvironmentVariables($path) -split ';') -notcontains $To) { Set-UserPath ("$path;$To".Trim(';')) }
         Write-Output "Shimmy $Version is in $To ($name). Start it in a new window: shimmy serve"
+        if ($missing) { Write-Warning "$($missing -join ', ') cannot be found, which models need. They come with $redistributable" }
     } finally {
         Remove-Item -LiteralPath $work -Recurse -Force
     }

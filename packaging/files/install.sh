@@ -3,6 +3,9 @@
 # The archive's SHA-256 is checked. Nothing outside --to (by default ~/.local) is written, and nothing needs root.
 set -eu
 
+# What other programs look for below share of --to, and find there as links: each lies three folders deep.
+shared="man/man1/shimmy.1 bash-completion/completions/shimmy zsh/site-functions/_shimmy fish/vendor_completions.d/shimmy.fish"
+
 fail() { echo "install.sh: $*" >&2; exit 1; }
 
 usage() {
@@ -10,7 +13,7 @@ usage() {
 Installs Shimmy for this user.
 
   --version V       the version; by default the one of this script
-  --to DIR          where to: DIR/lib/shimmy, with a link in DIR/bin; by default ~/.local
+  --to DIR          where to: DIR/lib/shimmy, with a link in DIR/bin, and in DIR/share to the manual and completions; by default ~/.local
   --backend B       auto (cuda or cuda12 where CUDA's libraries are, else vulkan where its loader and a driver are, else cpu), cpu, vulkan,
                     cuda, cuda12; by default auto
   --from URL|FILE   where releases lie, or an archive that is here: with FILE.sha256 beside it, and without a network
@@ -47,7 +50,11 @@ platform() {
             else
                 echo linux-x64
             fi ;;
-        Linux-aarch64 | Linux-arm64) echo linux-arm64 ;;
+        Linux-aarch64 | Linux-arm64)
+            if ldd --version 2>&1 | grep -qi musl || { [ -e /lib/ld-musl-aarch64.so.1 ] && [ ! -e /lib/ld-linux-aarch64.so.1 ]; }; then
+                fail "there is no archive for musl (as on Alpine) on arm64, and none can be made: run the release's container image"
+            fi
+            echo linux-arm64 ;;
         Darwin-arm64) echo osx-arm64 ;;
         Darwin-x86_64) echo osx-x64 ;;
         *) fail "there is no archive for $(uname -s) on $(uname -m)" ;;
@@ -101,6 +108,9 @@ uninstall() {
     [ -e "$to/lib/shimmy/.installed" ] || fail "$to/lib/shimmy was not installed by this script"
     rm -rf "$to/lib/shimmy" "$to/lib/shimmy.new" "$to/lib/shimmy.old"
     if [ "$(readlink "$to/bin/shimmy" 2>/dev/null)" = ../lib/shimmy/shimmy ]; then rm -f "$to/bin/shimmy"; fi
+    for file in $shared; do
+        if [ "$(readlink "$to/share/$file" 2>/dev/null)" = "../../../lib/shimmy/share/$file" ]; then rm -f "$to/share/$file"; fi
+    done
     echo "Shimmy is gone from $to. Its caches stay: ${XDG_CACHE_HOME:-${HOME:-~}/.cache}/shimmy"
 }
 
@@ -180,6 +190,14 @@ main() {
     if [ -e "$to/lib/shimmy" ]; then mv "$to/lib/shimmy" "$to/lib/shimmy.old"; fi
     mv "$1" "$to/lib/shimmy" || fail "$to/lib/shimmy cannot be written"
     ln -sf ../lib/shimmy/shimmy "$to/bin/shimmy"
+    for file in $shared; do
+        # What somebody else has put there stays, and what cannot be linked is no reason to fail.
+        if [ ! -e "$to/lib/shimmy/share/$file" ] || [ -e "$to/share/$file" ] || [ -L "$to/share/$file" ]; then continue; fi
+        if mkdir -p "$to/share/${file%/*}" 2>/dev/null && ln -s "../../../lib/shimmy/share/$file" "$to/share/$file" 2>/dev/null; then
+            # One of the folders may be a link itself, and lead elsewhere.
+            if [ ! -e "$to/share/$file" ]; then rm -f "$to/share/$file"; fi
+        fi
+    done
     echo "Shimmy $version is in $to/lib/shimmy ($name)"
     case ":$PATH:" in
         *":$to/bin:"*) echo "Start it: shimmy serve" ;;
