@@ -102,8 +102,9 @@ static void Release(string dist, string[] options)
             Product.Text(script).Replace("@RELEASES@", releases.AbsoluteUri.TrimEnd('/'), StringComparison.Ordinal)
                 .Replace("@VERSION@", archives[0].Version, StringComparison.Ordinal))));
     }
-    // A release is one folder of files: names stand without ours.
-    var all = archives.Select(archive => archive.Path).Concat(written).Select(path => (Path: path, Name: Path.GetFileName(path)));
+    // A release is one folder of files: names stand without ours. With them what no package has, for debuggers.
+    var all = archives.Select(archive => archive.Path).Concat(written).Concat(Directory.EnumerateFiles(dist, "*-symbols.*"))
+        .Select(path => (Path: path, Name: Path.GetFileName(path)));
     File.WriteAllText(Path.Combine(dist, "SHA256SUMS"), string.Concat(all.OrderBy(one => one.Name, StringComparer.Ordinal)
         .Select(one => $"{Packed.Hash(File.ReadAllBytes(one.Path))}  {one.Name}\n")));
     Console.WriteLine($"{written.Count} files beside {archives.Count} archives, and SHA256SUMS");
