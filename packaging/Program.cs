@@ -103,7 +103,7 @@ static void Release(string dist, string[] options)
                 .Replace("@VERSION@", archives[0].Version, StringComparison.Ordinal))));
     }
     // A release is one folder of files: names stand without ours. With them what no package has, for debuggers.
-    var all = archives.Select(archive => archive.Path).Concat(written).Concat(Directory.EnumerateFiles(dist, "*-symbols.*"))
+    var all = archives.Select(archive => archive.Path).Concat(written).Concat(ReleaseArchive.SymbolsIn(dist))
         .Select(path => (Path: path, Name: Path.GetFileName(path)));
     File.WriteAllText(Path.Combine(dist, "SHA256SUMS"), string.Concat(all.OrderBy(one => one.Name, StringComparer.Ordinal)
         .Select(one => $"{Packed.Hash(File.ReadAllBytes(one.Path))}  {one.Name}\n")));

@@ -15,6 +15,8 @@ internal sealed record ReleaseArchive(string Path, string Version, Platform Plat
     // What the linker leaves for debuggers beside the executable, on Linux, macOS and Windows.
     private static readonly string[] Symbols = [Product.Name + ".dbg", Product.Name + ".dSYM", Product.Name + ".pdb"];
 
+    private const string OfSymbols = "-symbols";
+
     /// <summary>Its file name.</summary>
     public string FileName => System.IO.Path.GetFileName(Path);
 
@@ -42,6 +44,9 @@ internal sealed record ReleaseArchive(string Path, string Version, Platform Plat
     public static IReadOnlyList<ReleaseArchive> In(string dist) =>
         [.. Directory.EnumerateFiles(dist).Order(StringComparer.Ordinal).Select(Of).OfType<ReleaseArchive>()];
 
+    /// <summary>The archives of symbols of a folder, which nothing installs.</summary>
+    public static IEnumerable<string> SymbolsIn(string dist) => Directory.EnumerateFiles(dist, $"{Product.Name}-*{OfSymbols}.*");
+
     /// <summary>Makes one of a published folder, with its <c>.sha256</c> beside it.</summary>
     public static ReleaseArchive Make(string published, string dist, string version, Platform platform, string backend)
     {
@@ -61,7 +66,7 @@ internal sealed record ReleaseArchive(string Path, string Version, Platform Plat
         var files = PackedFile.In(published).Where(file => Symbols.Contains(file.Path.Split('/')[0])).ToArray();
         if (files.Length == 0)
             return null;
-        var path = Write(files, System.IO.Path.Combine(dist, NameOf(version, platform, backend) + "-symbols"), platform);
+        var path = Write(files, System.IO.Path.Combine(dist, NameOf(version, platform, backend) + OfSymbols), platform);
         foreach (var symbols in Symbols.Select(one => System.IO.Path.Combine(published, one)))
         {
             if (Directory.Exists(symbols))

@@ -170,6 +170,12 @@ public sealed partial class PublishedTests
         refused = await RunPackedAsync(folder["another"], "list");
         Assert.AreEqual(1, refused.ExitCode);
         StringAssert.Contains(refused.Output, "copy it again");
+        // Without its end it would be a plain program, whose models are elsewhere.
+        using (var file = File.OpenWrite(packed))
+            file.SetLength(file.Length - 100);
+        refused = await RunPackedAsync(cache, "list");
+        Assert.AreEqual(1, refused.ExitCode);
+        StringAssert.Contains(refused.Output, "copy it again");
 
         Task<(int ExitCode, string Output)> RunPackedAsync(string cacheFolder, params string[] arguments)
         {

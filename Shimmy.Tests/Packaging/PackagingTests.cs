@@ -52,6 +52,7 @@ public sealed partial class PackagingTests
             }
             var archives = ReleaseArchive.In(Path.Combine(folder, "dist"));
             Assert.HasCount(Product.Platforms.Count, archives);
+            CollectionAssert.AreEquivalent(taken, ReleaseArchive.SymbolsIn(Path.Combine(folder, "dist")).ToArray());
             var paths = archives.SelectMany(archive => archive.Platform.Debian is null
                     ? [archive.Path] : new[] { archive.Path, DebPackage.Write(archive, folder), RpmPackage.Write(archive, folder) })
                 .Concat(NpmPackages.Write(archives, folder)).Concat(ToolPackages.Write(archives, folder))
