@@ -41,7 +41,8 @@ internal sealed partial class AccessLog(ILogger logger, RequestMetrics metrics, 
         var why = request.BrokenBy is { } broken ? $", broke off: {broken}" : request.Refusal is { } refusal ? $": {refusal}" : "";
         if (request is { Answers.Count: 0, PromptTokens: 0, GeneratedTokens: 0 })
         {
-            LogOther(logger, level, request.Id, request.Method, request.Path, request.Model ?? request.RequestedModel ?? "-", request.Status,
+            LogOther(
+                logger, level, request.Id, request.Method, request.Path, request.Model ?? request.RequestedModel ?? "-", request.Status,
                 request.Elapsed.TotalMilliseconds, request.Key ?? "-", trace, why);
             return;
         }

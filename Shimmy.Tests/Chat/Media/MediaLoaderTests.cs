@@ -8,13 +8,16 @@ namespace Shimmy.Tests.Chat.Media;
 
 [TestClass]
 [TestCategory("Unit")]
-public sealed class MediaLoaderTests
+public sealed class MediaLoaderTests : IDisposable
 {
     private const int Side = 20;
     private const int Decoded = Side * Side * 3;
 
     private readonly ModelLease _lease = new(
         new FixedTokensModel([]) { Facts = new() { Architecture = "a", Description = "a", CanSee = true } });
+
+    /// <inheritdoc/>
+    public void Dispose() => _lease.Dispose();
 
     [TestMethod]
     public async Task What_memory_allows_goes_to_the_newest_turn_and_then_back_in_time()
@@ -44,7 +47,7 @@ public sealed class MediaLoaderTests
     public async Task What_running_requests_hold_of_the_process_is_bounded()
     {
         var loader = new MediaLoader(PictureDecoder.DefaultMostPixels, new MediaFetch([])) { MostHeld = 2 * Decoded };
-        var other = new ModelLease(_lease.Model);
+        using var other = new ModelLease(_lease.Model);
         await loader.DecodeAsync(_lease, Talk("user"), null, CancellationToken.None);
         await loader.DecodeAsync(_lease, Talk("user"), null, CancellationToken.None);
 

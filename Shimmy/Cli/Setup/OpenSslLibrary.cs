@@ -14,7 +14,11 @@ internal static class OpenSslLibrary
 
     // Debian's, Fedora's and SUSE's, and Arch's and Alpine's.
     private static readonly string[] Folders =
-        [RuntimeInformation.OSArchitecture == Architecture.Arm64 ? "/usr/lib/aarch64-linux-gnu" : "/usr/lib/x86_64-linux-gnu", "/usr/lib64", "/usr/lib"];
+    [
+        RuntimeInformation.OSArchitecture == Architecture.Arm64 ? "/usr/lib/aarch64-linux-gnu" : "/usr/lib/x86_64-linux-gnu",
+        "/usr/lib64",
+        "/usr/lib",
+    ];
 
     /// <summary>The advice where none of its versions can be loaded; null where one can, or the system needs none.</summary>
     public static string? WhyMissing() =>

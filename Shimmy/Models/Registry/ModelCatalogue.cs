@@ -106,7 +106,8 @@ internal sealed class ModelCatalogue
     {
         foreach (var alias in _aliases.Where(alias => alias.IsForTheOnlyOne))
         {
-            if (Wildcard.Matches(UnicodeComposition.Of(alias.Pattern), UnicodeComposition.Of(name)) && MatchesOf(alias) is { Count: > 1 } several)
+            if (Wildcard.Matches(UnicodeComposition.Of(alias.Pattern), UnicodeComposition.Of(name))
+                && MatchesOf(alias) is { Count: > 1 } several)
                 return (alias, several);
         }
         return null;

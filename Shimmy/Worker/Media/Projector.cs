@@ -365,7 +365,7 @@ internal sealed class MediaChunk(NativeChunk native, TokenizedMedium medium)
         set => _embeddings = value;
     }
 
-    /// <summary>The positions of some of its tokens in llama.cpp's form: one each, or M-RoPE's four, each as long as there are tokens.</summary>
+    /// <summary>The positions of some of its tokens in llama.cpp's form: one each, or four lists for M-RoPE.</summary>
     /// <param name="first">The position of the chunk's first token.</param>
     /// <param name="start">The first of the tokens.</param>
     /// <param name="count">Number of tokens.</param>

@@ -2,8 +2,8 @@ namespace Shimmy.Worker.Prefixes;
 
 /// <summary>
 /// Where checkpoints are taken while a prompt is computed: where the next prompt of a conversation is likely to part from this one. That is
-/// at the last turns, which control tokens mark; at the end, for the same prompt again (<see cref="PromptLogitsCache"/>); some way before it, for
-/// the same text with another question behind it; and every so many tokens, for prompts that share their beginning.
+/// at the last turns, which control tokens mark; at the end, for the same prompt again (<see cref="PromptLogitsCache"/>); some way before
+/// it, for the same text with another question behind it; and every so many tokens, for prompts that share their beginning.
 /// </summary>
 internal static class CheckpointPlan
 {

@@ -61,8 +61,10 @@ internal sealed class Scheduler
                 : null);
         _kvBlocks = model.Spec.ReportsCells ? new KvBlockTracker(_cache, model.Spec.Name, model.Adapters) : null;
         _batch = new DecodeBatch(model.BatchSize);
-        _batchBuilder = new BatchBuilder(model, _batch, model.Spec.Speculate && _cache.CanCut ? new Speculator(model.Vocabulary, draft) : null);
-        _encoder = model.Projector is { } projector ? new MediaEncoder(projector.EncodeNext, projector.Threads, () => _wake.Release()) : null;
+        _batchBuilder = new BatchBuilder(
+            model, _batch, model.Spec.Speculate && _cache.CanCut ? new Speculator(model.Vocabulary, draft) : null);
+        if (model.Projector is { } projector)
+            _encoder = new MediaEncoder(projector.EncodeNext, projector.Threads, () => _wake.Release());
         _embeddings = new EmbeddingQueue(_encoder, Post);
         _admission = new Admission(model, _cache, _batchBuilder, _encoder, _counters, events, _waiting, _running);
         _sampler = new TurnSampler(model, _cache, _counters, events);
