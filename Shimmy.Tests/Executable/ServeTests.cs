@@ -46,6 +46,31 @@ public sealed class ServeTests
     }
 
     [TestMethod]
+    public async Task The_projector_of_the_command_line_is_that_of_the_model_there_even_where_it_does_not_fit()
+    {
+        using var folder = new TemporaryFolder();
+        var model = RandomModel.Write(folder["one.gguf"]);
+        // The one beside the model is not taken in its place.
+        RandomProjector.Write(folder["mmproj-one.gguf"], new RandomModelShape().Embedding);
+        var wrong = RandomProjector.Write(folder["other/mmproj.gguf"], 32);
+        using var server = await ServerProcess.StartAsync(folder, "--model-path", model, "--mmproj", wrong);
+        using var answer = await server.Client.PostAsync("v1/completions", new StringContent("""{"model":"one","prompt":"who?"}"""));
+        Assert.AreEqual(HttpStatusCode.BadGateway, answer.StatusCode);
+        Assert.Contains("embedding length 32, not 64", await answer.Content.ReadAsStringAsync());
+
+        // None is none for a model of the configuration file as well.
+        File.WriteAllText(folder["shimmy.config.json"], """{"models":[{"name":"mine","base_path":"one.gguf"}]}""");
+        var environment = new Dictionary<string, string> { ["SHIMMY_CONFIG"] = folder["shimmy.config.json"] };
+        foreach (var (arguments, capabilities) in ((string[], string)[])[([], "completion vision"), (["--mmproj", "none"], "completion")])
+        {
+            using var configured = await ServerProcess.StartAsync(folder, environment, arguments);
+            using var listed = JsonDocument.Parse(await configured.Client.GetStringAsync("v1/models"));
+            Assert.AreEqual(capabilities, string.Join(' ', listed.RootElement.GetProperty("data").EnumerateArray()
+                .Single(entry => entry.GetProperty("id").ValueEquals("mine")).GetProperty("capabilities").EnumerateArray()));
+        }
+    }
+
+    [TestMethod]
     public async Task Prompts_are_in_the_log_only_where_that_is_asked_for()
     {
         using var folder = new TemporaryFolder();

@@ -29,6 +29,23 @@ public sealed class ProjectorFileTests
     }
 
     [TestMethod]
+    [DataRow("deepseek4v", null)]
+    // What is refused as a whole does not see either.
+    [DataRow("qwen2.5vl_merger", "telepathy")]
+    public void One_of_a_kind_that_is_not_loaded_neither_sees_nor_hears(string vision, string? audio)
+    {
+        using var folder = new TemporaryFolder();
+        var writer = new GgufWriter().Add("general.architecture", "clip").Add("clip.has_vision_encoder", true)
+            .Add("clip.vision.projector_type", vision);
+        if (audio is not null)
+            writer.Add("clip.has_audio_encoder", true).Add("clip.audio.projector_type", audio);
+        writer.WriteFile(folder["mmproj.gguf"]);
+        var file = ProjectorFile.Of(GgufReader.ReadFile(folder["mmproj.gguf"]));
+        Assert.AreEqual((false, false), (file.CanSee, file.CanHear));
+        Assert.Contains(audio ?? vision, Assert.ThrowsExactly<GgufException>(() => ProjectorFile.Check(folder["mmproj.gguf"])).Message);
+    }
+
+    [TestMethod]
     [DataRow("ultravox", null, null)]
     [DataRow("voxtral", 4u, null)]
     [DataRow("ultravox", 10u, null)]

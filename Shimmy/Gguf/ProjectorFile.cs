@@ -5,7 +5,7 @@ namespace Shimmy.Gguf;
 /// another shape than its neighbours ends the process, at the load or at the first picture.
 /// </summary>
 /// <param name="Kinds">The kinds of its encoders (<c>clip.projector_type</c>), for pictures, sound or both.</param>
-/// <param name="CanSee">Whether it has an encoder for pictures.</param>
+/// <param name="CanSee">Whether it has an encoder for pictures. One with an encoder of an unknown kind neither sees nor hears.</param>
 /// <param name="CanHear">Whether it has an encoder for sound.</param>
 /// <param name="AudioUnsupportedReason">
 /// Why its encoder for sound is not used, which <paramref name="CanHear"/> then does not count; null where it is, or there is none.
@@ -91,8 +91,10 @@ internal sealed record ProjectorFile(IReadOnlyList<string> Kinds, bool CanSee, b
             ? header.Integer("clip.vision.projection_dim") ?? header.Integer("clip.audio.projection_dim") ?? 0
             : places.Select(place => Dimension(header, place.Tensor, place.Dimension)).FirstOrDefault(width => width > 0);
         var audioReason = hears ? AudioUnsupportedReasonOf(header, kinds[1]) : null;
-        return new ProjectorFile([.. kinds.OfType<string>().Distinct()], sees, hears && audioReason is null, audioReason,
-            (int)Math.Clamp(width, 0, int.MaxValue));
+        // It is not loaded at all then.
+        var isKnown = Array.TrueForAll(kinds, kind => kind is null || KnownKinds.Contains(kind));
+        return new ProjectorFile([.. kinds.OfType<string>().Distinct()], sees && isKnown, hears && isKnown && audioReason is null,
+            audioReason, (int)Math.Clamp(width, 0, int.MaxValue));
     }
 
     private static string? AudioUnsupportedReasonOf(GgufHeader header, string? kind)

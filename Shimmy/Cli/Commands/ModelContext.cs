@@ -31,7 +31,8 @@ internal sealed class ModelContext
                 ? []
                 : SearchOrder.Sources(host, options.ModelDirs), new ScanCache(ScanCache.DefaultPath(host)),
             options.Projector);
-        Registry = new ModelRegistry(Discovery, RegisteredModels.Again, entry => RuntimeChoice.ReadsMedia(SpecAlone(entry)));
+        Registry = new ModelRegistry(Discovery, RegisteredModels.Again,
+            entry => SpecAlone(entry) is { Projector: not null } spec && RuntimeChoice.ReadsMedia(spec));
         Conversions =
             new ConversionCache(options.ConvertCache ?? Host.Join(Host.CacheFolder(), "shimmy", "converted"),
                 options.ConvertType)
@@ -78,7 +79,7 @@ internal sealed class ModelContext
             var based = RegisteredModels.FromEnvironment(models.Host)!;
             models.Registry.Register(based.WhyUnloadable is { } reason
                 ? throw new CommandException(ExitCode.Failed, $"{RegisteredModels.LoraGguf}: {reason}")
-                : based);
+                : models.WithProjector(based));
         }
         if (options.ModelPath is { } path)
             models.Registry.Register(models.WithProjector(Open("--model-path", path)));
@@ -157,8 +158,9 @@ internal sealed class ModelContext
         Template = _options.Template ?? entry.Settings.Template,
         Loras = Loras(entry),
         Draft = _options.Draft,
-        Projector = entry.Projector,
-        ProjectorIsFound = (_options.Projector ?? entry.Settings.Projector) is null,
+        Projector = _options.Projector == ModelSettings.NoProjector ? null : entry.Projector,
+        // One that was chosen for all models leaves those it does not fit with what was found.
+        ProjectorIsFound = entry.Projector != (_options.Projector ?? entry.Settings.Projector),
         MediaCacheBytes = _options.MediaCacheBytes,
         PrefixMemoryBytes = _options.PrefixMemoryBytes,
         ShareAmongClients = _options.ShareAmongClients,
@@ -169,7 +171,8 @@ internal sealed class ModelContext
         Defaults = entry.Settings.Defaults,
     };
 
-    // Where one model is loaded, a projector that does not fit it is an error of the load; where many are served, it is for those it fits.
+    // Where one model is loaded or named, a projector that does not fit it is an error of the load; where many are served, it is for those
+    // it fits.
     private string? ProjectorOf(ModelEntry entry) => _options.Projector switch
     {
         null => entry.Projector,
@@ -322,7 +325,7 @@ internal sealed class ModelContext
             + (Registry.Entries.Count == 0 ? " (shimmy discover says where models are looked for)" : ""));
     }
 
-    private ModelEntry WithProjector(ModelEntry entry) => AdapterPairing.WithProjector(entry, _options.Projector);
+    private ModelEntry WithProjector(ModelEntry entry) => AdapterPairing.WithChosen(entry, _options.Projector, out _);
 
     private void ReadConfig()
     {

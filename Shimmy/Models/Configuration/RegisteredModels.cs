@@ -64,7 +64,7 @@ internal static class RegisteredModels
         var noProjector = settings.Projector is { } projector and not ModelSettings.NoProjector && !File.Exists(projector)
             ? projector
             : null;
-        return AdapterPairing.WithProjector(entry, noProjector is null ? settings.Projector : null) with
+        return AdapterPairing.WithChosen(entry, noProjector is null ? settings.Projector : null, out var whyUnfit) with
         {
             Name = name ?? entry.Name,
             OtherNames = name is null ? entry.OtherNames : [],
@@ -73,7 +73,7 @@ internal static class RegisteredModels
             Settings = settings,
             WhyUnloadable = entry.WhyUnloadable
                 ?? (missing is not null ? $"there is no file '{missing}' for its LoRA adapter, nor such a folder with adapter_config.json"
-                    : noProjector is not null ? $"there is no file '{noProjector}' for its projector (mmproj)" : null),
+                    : noProjector is not null ? $"there is no file '{noProjector}' for its projector (mmproj)" : whyUnfit),
         };
     }
 }

@@ -13,6 +13,15 @@ internal sealed class AdapterPairing
     /// <summary>Reason why an adapter is not listed as a model.</summary>
     public const string AdapterReason = "adapter, not a model";
 
+    // Where a model may lie whose projector a file is: beside it; in Hugging Face's cache also below, since a repository with a folder for
+    // each quantization has its projector at the root, or else anywhere in the repository.
+    private enum Reach
+    {
+        Folder,
+        Above,
+        Repository,
+    }
+
     private const string Fits = "; fits ";
     private const string FitsNone = Fits + "none of the models found";
 
@@ -56,17 +65,29 @@ internal sealed class AdapterPairing
             Report(adapter, AdapterReason, fitting);
         }
 
-        // Of several for one model (f32, f16, bf16 …) the one that a CPU computes fastest.
-        foreach (var projector in _projectors.OrderBy(projector => projector.Facts.Quantization is not ("F16" or "Q8_0")))
+        // The nearest; of several in one place (f32, f16, bf16 …) the one that a CPU computes fastest, of those that can be loaded.
+        var projectors = _projectors.OrderBy(projector => !IsRead(projector.Facts))
+            .ThenBy(projector => projector.Facts.Quantization is not ("F16" or "Q8_0")).ToArray();
+        List<int>[] fits = [.. projectors.Select(_ => new List<int>())];
+        foreach (var reach in (Reach[])[Reach.Folder, Reach.Above, Reach.Repository])
         {
-            var fitting = FittingProjector(projector, paired);
-            fitting.ForEach(index => paired[index] = paired[index].Projector is null
-                ? paired[index] with { Projector = projector.Candidate.Path, Sees = projector.Facts.Sees, Hears = projector.Facts.Hears }
-                : paired[index]);
-            Report(projector, ProjectorReason, fitting);
+            var before = paired.ToArray();
+            for (var i = 0; i < projectors.Length; i++)
+            {
+                var (path, facts) = (projectors[i].Candidate.Path, projectors[i].Facts);
+                var fitting = FittingProjector(projectors[i], before, reach);
+                fitting.ForEach(index => paired[index] = paired[index].Projector is null
+                    ? paired[index] with { Projector = path, Sees = facts.Sees, Hears = facts.Hears }
+                    : paired[index]);
+                fits[i].AddRange(fitting);
+            }
         }
+        for (var i = 0; i < projectors.Length; i++)
+            Report(projectors[i], ProjectorReason + (IsRead(projectors[i].Facts) ? "" : ", of a kind that is not read here"), fits[i]);
 
         return paired;
+
+        static bool IsRead(GgufFacts facts) => facts.Sees || facts.Hears;
 
         static bool IsNamedOnly(ModelEntry model) => model is { Projector: not null, Sees: false, Hears: false };
 
@@ -98,27 +119,40 @@ internal sealed class AdapterPairing
     }
 
     /// <summary>
-    /// A model with a projector that the user chose, or that its source names: where the widths agree, or one is not known.
+    /// A model with a projector that the user chose for all models, or that its source names: where the widths agree, or one is not known.
     /// </summary>
     /// <param name="model">The model.</param>
     /// <param name="path">The file; <see cref="ModelSettings.NoProjector"/> takes none; null leaves the model as it is.</param>
-    public static ModelEntry WithProjector(ModelEntry model, string? path)
+    public static ModelEntry WithProjector(ModelEntry model, string? path) =>
+        WithChosen(model, path, out var whyUnfit) is var chosen && whyUnfit is null ? chosen : model;
+
+    /// <summary>A model with the projector that the user chose for it alone, which it has even where it does not fit.</summary>
+    /// <param name="model">The model.</param>
+    /// <param name="path">As in <see cref="WithProjector"/>.</param>
+    /// <param name="whyUnfit">Why the model cannot be loaded with it; null where nothing is known against it.</param>
+    public static ModelEntry WithChosen(ModelEntry model, string? path, out string? whyUnfit)
     {
+        whyUnfit = null;
         if (path is null)
             return model;
         if (path == ModelSettings.NoProjector)
             return model with { Projector = null, Sees = false, Hears = false };
         var facts = GgufInspection.Inspect(path);
-        return Agree(model.EmbeddingLength, facts.EmbeddingLength)
-            ? model with { Projector = path, Sees = facts.Sees, Hears = facts.Hears }
-            : model;
+        if (Agree(model.EmbeddingLength, facts.EmbeddingLength))
+            return model with { Projector = path, Sees = facts.Sees, Hears = facts.Hears };
+        whyUnfit = $"its projector (mmproj) '{path}' is for models of the embedding length {facts.EmbeddingLength}, "
+            + $"not {model.EmbeddingLength}";
+        return model with { Projector = path, Sees = false, Hears = false };
     }
 
-    // Of the fitting models in its folder those that it names, else all: it is named after its model as a rule, and a folder may hold a
-    // model of the same width that is blind.
-    private static List<int> FittingProjector(InspectedFile projector, ModelEntry[] models)
+    // Of the fitting models in reach those that it names, else all: it is named after its model as a rule, and a folder may hold a model of
+    // the same width that is blind.
+    private static List<int> FittingProjector(InspectedFile projector, ModelEntry[] models, Reach reach)
     {
-        var fitting = Where(models, model => InOneFolder(model, projector) && FitsProjector(model, projector));
+        var path = projector.Candidate.Path;
+        var fitting = Where(models, model => FitsProjector(model, projector) && (reach == Reach.Folder
+            ? InOneFolder(model, projector)
+            : model.Projector is null && HuggingFaceSource.AreOfOneRepository(model.Path, path, isAbove: reach == Reach.Above)));
         var own = Letters(projector.FileName.Name.Replace("mmproj", "", StringComparison.OrdinalIgnoreCase));
         var named = fitting.FindAll(index =>
             Letters(models[index].Name) is var name && own.Length > 3 && (name.Contains(own, StringComparison.Ordinal)
@@ -129,7 +163,7 @@ internal sealed class AdapterPairing
     // The files of a repository belong together, whatever is known of their widths; in other folders the width must be known.
     private static bool FitsProjector(ModelEntry model, InspectedFile projector) =>
         Agree(model.EmbeddingLength, projector.Facts.EmbeddingLength)
-        && (projector.Candidate.Repository is not null || projector.Facts.EmbeddingLength > 0);
+        && (projector.Facts.EmbeddingLength > 0 || HuggingFaceSource.SnapshotOf(projector.Candidate.Path) is not null);
 
     private static List<int> Where(ModelEntry[] models, Func<ModelEntry, bool> condition) =>
         [.. Enumerable.Range(0, models.Length).Where(index => condition(models[index]))];

@@ -10,7 +10,7 @@ namespace Shimmy.Models.Discovery;
 /// <param name="path">Full path of the cache file; null: in memory only.</param>
 internal sealed class ScanCache(string? path)
 {
-    private const ulong Magic = 0x34_4E_41_43_53_4D_48_53; // "SHMSCAN4": the last character is the version of the format
+    private const ulong Magic = 0x35_4E_41_43_53_4D_48_53; // "SHMSCAN5": the last character is the version of the format
     private const int MaxBytes = 64 << 20;
 
     // Models that are gone are remembered while their file exists: another command may search other folders.

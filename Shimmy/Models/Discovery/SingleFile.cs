@@ -40,16 +40,23 @@ internal static class SingleFile
         return ShardGroups.Join(files, skipped) is [var model, ..] ? Paired(model, folder) : throw new GgufException(skipped[0].Reason);
     }
 
-    // A projector beside the file, by its name: other files are not opened.
+    // A projector beside the file, by its name: other files are not opened. In Hugging Face's cache it may lie above, up to the root of
+    // the repository.
     private static ModelEntry Paired(ModelEntry model, string folder)
     {
         var pairing = new AdapterPairing();
+        var top = HuggingFaceSource.SnapshotOf(folder) ?? folder;
         try
         {
-            foreach (var path in Directory.EnumerateFiles(folder, "*.gguf").Order(StringComparer.Ordinal))
+            for (var place = folder; ; place = Path.GetDirectoryName(place)!)
             {
-                if (ModelFileName.Parse(Path.GetFileName(path)).HasWord("mmproj"))
-                    pairing.Take(Inspect(path));
+                foreach (var path in Directory.EnumerateFiles(place, "*.gguf").Order(StringComparer.Ordinal))
+                {
+                    if (ModelFileName.Parse(Path.GetFileName(path)).HasWord("mmproj"))
+                        pairing.Take(Inspect(path));
+                }
+                if (place == top)
+                    break;
             }
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
