@@ -258,6 +258,7 @@ internal sealed class WorkerHost(FrameReader incoming, FrameWriter outgoing) : I
             throw new EngineException(EngineFailure.InvalidRequest, "the text is empty") { Option = "input" };
         if (tokens.Count > longest)
             throw TooLong(tokens.Count);
+        EmbeddingContext.CheckSizes(model, media);
         var adapters = model.Adapters.Choose(request.Loras);
         _scheduler!.Submit(new EmbeddingJob(id, request.Place, tokens.Count, media, () =>
         {

@@ -159,6 +159,26 @@ public sealed class WorkerMediaTests
     }
 
     [TestMethod]
+    public async Task A_projector_whose_pictures_the_context_cannot_hold_is_refused_or_left_out()
+    {
+        using var folder = new TemporaryFolder();
+        var projector = RandomProjector.Write(folder["mmproj.gguf"], new RandomModelShape().Embedding, kind: "gemma4v");
+        const string reason = "more than its context of 128 holds";
+
+        var refused = await Assert.ThrowsExactlyAsync<EngineException>(() => ShortAsync(isFound: false));
+        await using var blind = await ShortAsync(isFound: true);
+
+        Assert.AreEqual(EngineFailure.LoadFailed, refused.Failure);
+        Assert.Contains(reason, refused.Message);
+        Assert.IsFalse(blind.Facts.CanSee);
+        Assert.Contains(reason, blind.Facts.ProjectorSkipReason!);
+        Assert.HasCount(2, (await RunAsync(blind, Greedy("Say ", 2))).Tokens);
+
+        Task<ILoadedModel> ShortAsync(bool isFound) => LoadAsync(folder,
+            spec => spec with { Projector = projector, ProjectorIsFound = isFound, ContextLength = 128 });
+    }
+
+    [TestMethod]
     public async Task A_text_with_a_picture_is_embedded_as_its_tokens_pool_it()
     {
         using var folder = new TemporaryFolder();
@@ -232,6 +252,30 @@ public sealed class WorkerMediaTests
 
         Assert.AreEqual(EngineFailure.PromptTooLong, refused.Failure);
         Assert.Contains("never cut", refused.Message);
+    }
+
+    [TestMethod]
+    public async Task A_picture_that_is_too_large_to_embed_is_refused_before_it_is_encoded()
+    {
+        if (!OperatingSystem.IsLinux())
+            Assert.Inconclusive("Only Linux tells the names of threads.");
+        using var folder = new TemporaryFolder();
+        var projector = RandomProjector.Write(folder["mmproj.gguf"], new RandomModelShape().Embedding, side: 140);
+        await using var model = await LoadAsync(folder, spec => spec with { Projector = projector, BatchSize = 64 });
+        var prompt = Seeing("See ", Red, "");
+
+        var refused = await Assert.ThrowsExactlyAsync<EngineException>(() =>
+            model.EmbedAsync(new EmbeddingRequest { Prompt = prompt }, CancellationToken.None));
+
+        Assert.AreEqual(EngineFailure.InvalidRequest, refused.Failure);
+        Assert.Contains("has a picture of 100 tokens; at most 64 of one are embedded", refused.Message);
+        // The thread that encodes is made at the first medium.
+        Assert.DoesNotContain("media", Threads());
+        await RunAsync(model, Greedy(prompt, 1));
+        Assert.Contains("media", Threads());
+
+        string[] Threads() => [.. Directory.GetDirectories($"/proc/{model.Facts.ProcessId}/task")
+            .Select(task => File.ReadAllText(task + "/comm").Trim())];
     }
 
     [TestMethod]

@@ -35,6 +35,21 @@ internal static class ContextParameters
         }
     }
 
+    /// <summary>
+    /// Refuses a projector whose media do not fit into the context. Throws <see cref="EngineException"/>
+    /// (<see cref="EngineFailure.LoadFailed"/>).
+    /// </summary>
+    /// <param name="largestMedium">Most tokens of a medium that must be computed in one step; 0 where there are none.</param>
+    /// <param name="contextLength">Tokens that one request may use.</param>
+    public static void CheckMedium(int largestMedium, int contextLength)
+    {
+        if (largestMedium > contextLength)
+        {
+            throw Ignored($"a picture takes up to {largestMedium} tokens of this model, more than its context of {contextLength} holds: "
+                + "a greater --ctx, or --mmproj none, is needed");
+        }
+    }
+
     /// <summary>Of a context in which all slots generate, sharing one pool of cells.</summary>
     /// <param name="spec">How the model is to be loaded.</param>
     /// <param name="model">The model.</param>
@@ -44,11 +59,6 @@ internal static class ContextParameters
     public static LlamaContextParams ForGeneration(
         ModelSpec spec, ModelHandle model, FlashAttention attention, int contextLength, int largestMedium)
     {
-        if (largestMedium > contextLength)
-        {
-            throw Ignored($"a picture takes up to {largestMedium} tokens of this model, more than its context of {contextLength} holds: "
-                + "a greater --ctx, or --mmproj none, is needed");
-        }
         var parameters = ContextHandle.DefaultParams;
         parameters.ContextLength = (uint)Cells(spec, model, contextLength);
         parameters.BatchSize = (uint)spec.BatchSize;

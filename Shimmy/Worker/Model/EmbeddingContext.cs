@@ -33,15 +33,38 @@ internal sealed class EmbeddingContext
         // llama.cpp rounds contexts up, beyond the positions that BERT and its like were given.
         Math.Min(model.ContextLength, model.Metadata.CanGenerate ? LongestOfGenerators : model.Handle.TrainedContext);
 
+    /// <summary>
+    /// Refuses media that cannot be computed in one step each, before they are encoded; from any thread. Throws
+    /// <see cref="EngineException"/> (<see cref="EngineFailure.InvalidRequest"/>).
+    /// </summary>
+    public static void CheckSizes(LlamaModel model, IReadOnlyList<MediaSpan> media)
+    {
+        if (media.Count == 0)
+            return;
+        var most = (int)ParametersOf(model).BatchSize;
+        foreach (var span in media)
+            CheckSize(span, most);
+    }
+
+    private static void CheckSize(MediaSpan span, int most)
+    {
+        if (span.Chunk.Native.Tokens > most)
+        {
+            throw new EngineException(EngineFailure.InvalidRequest, $"has a picture of {span.Chunk.Native.Tokens} tokens; "
+                + $"at most {most} of one are embedded (--batch, --image-max-tokens)");
+        }
+    }
+
+    private static LlamaContextParams ParametersOf(LlamaModel model) => ContextParameters.ForEmbedding(
+        model.Spec, model.Metadata, LongestOf(model), model.Projector?.LargestNonCausal ?? 0);
+
     /// <summary>Makes one for a loaded model. Throws <see cref="EngineException"/> where there is no memory for it.</summary>
     public static EmbeddingContext Create(LlamaModel model)
     {
         if (!model.Metadata.CanGenerate)
             return new EmbeddingContext(model, model.Context);
         NativeLog.TakeErrors();
-        var parameters = ContextParameters.ForEmbedding(
-            model.Spec, model.Metadata, LongestOf(model), model.Projector?.LargestNonCausal ?? 0);
-        return ContextHandle.Create(model.Handle, parameters) is { } context
+        return ContextHandle.Create(model.Handle, ParametersOf(model)) is { } context
             ? new EmbeddingContext(model, context)
             : throw new EngineException(EngineFailure.GenerationFailed,
                 $"out of memory while creating the embedding context: {NativeLog.TakeErrors()}");
@@ -90,12 +113,8 @@ internal sealed class EmbeddingContext
         var (chunk, native) = (span.Chunk, span.Chunk.Native);
         if (chunk.Embeddings is not { } embeddings)
             throw new EngineException(EngineFailure.GenerationFailed, chunk.Medium.Failure ?? "a picture was not encoded");
-        if (native.Tokens > _context.BatchSize)
-        {
-            throw new EngineException(EngineFailure.InvalidRequest,
-                $"has a picture of {native.Tokens} tokens; at most {_context.BatchSize} of one are embedded (--batch, --image-max-tokens)");
-        }
-
+        // llama.cpp ends its process at more than it takes.
+        CheckSize(span, _context.BatchSize);
         if (native.NonCausal)
             _context.UseCausalAttention(false);
         var code = EmbeddingBatch.Decode(_context, embeddings, native.Tokens,

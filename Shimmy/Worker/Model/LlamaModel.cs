@@ -155,7 +155,7 @@ internal sealed class LlamaModel : IDisposable
             var contextLength = spec.ContextLength > 0 ? spec.ContextLength : Math.Max(1, handle.TrainedContext);
             var attention = AttentionChoice.Of(spec.Tuning, metadata.HeadSize, plan.UsesGpu);
             if (spec.Projector is not null && metadata.CanGenerate)
-                (projector, skipReason) = LoadProjector(spec, handle, plan.UsesGpu);
+                (projector, skipReason) = LoadProjector(spec, handle, plan.UsesGpu, contextLength);
             // Which answers to pictures are known are those of llama.cpp's own programs, which fuse attention wherever they can.
             if (projector is not null && spec.Tuning.FlashAttention is null)
                 attention = FlashAttention.Auto;
@@ -272,14 +272,22 @@ internal sealed class LlamaModel : IDisposable
         Handle.Dispose();
     }
 
-    private static (Projector? Projector, string? ProjectorSkipReason) LoadProjector(ModelSpec spec, ModelHandle handle, bool usesGpu)
+    // One that was found, not chosen, is left out where it cannot be used.
+    private static (Projector? Projector, string? ProjectorSkipReason) LoadProjector(
+        ModelSpec spec, ModelHandle handle, bool usesGpu, int contextLength)
     {
+        Projector? projector = null;
         try
         {
-            return (Projector.Load(spec, handle, usesGpu), null);
+            projector = Projector.Load(spec, handle, usesGpu);
+            ContextParameters.CheckMedium(projector.LargestNonCausal, contextLength);
+            return (projector, null);
         }
-        catch (EngineException e) when (spec.ProjectorIsFound)
+        catch (EngineException e)
         {
+            projector?.Dispose();
+            if (!spec.ProjectorIsFound)
+                throw;
             return (null, e.Message);
         }
     }
