@@ -47,6 +47,17 @@ public sealed class RuntimeChoiceTests
     }
 
     [TestMethod]
+    public void Those_that_are_left_out_for_a_projector_that_is_asked_for_are_known()
+    {
+        Assert.AreEqual("mine newest", Left(Plain with { Projector = "/p.gguf" }));
+        Assert.AreEqual("", Left(Plain with { Projector = "/p.gguf", ProjectorIsFound = true }));
+        Assert.AreEqual("", Left(Plain));
+
+        static string Left(ModelSpec spec) => string.Join(' ',
+            RuntimeChoice.WithoutMedia(spec, [Mine, Newest, LLamaSharp], Mine, named: null).Select(runtime => runtime.Name));
+    }
+
+    [TestMethod]
     public void The_libmtmd_of_another_build_does_not_count()
     {
         var official = Make("official", "llama", "ggml-cpu", "mtmd");

@@ -34,6 +34,40 @@ public sealed class WorkerLifeTests
         Assert.AreEqual(3, (await RunAsync(next, Greedy("again", 3))).End.GeneratedTokens);
     }
 
+    // Each start notes whether it was to load the projector, and dies.
+    [TestMethod]
+    [DataRow("llama", "with", DisplayName = "a runtime that does not read the projector")]
+    [DataRow("llama ggml-cpu mtmd", "with without")]
+    [DataRow("llama ggml-cpu mtmd ggml-vulkan", "with without with with with with without")]
+    public async Task A_load_that_ends_its_worker_is_tried_without_the_projector_where_that_may_be_why(string libraries, string loads)
+    {
+        if (!OperatingSystem.IsLinux())
+            Assert.Inconclusive("The worker is a script.");
+        using var folder = new TemporaryFolder();
+        foreach (var library in libraries.Split(' '))
+            File.WriteAllText(folder[$"runtime/lib{library}.so"], "");
+        File.WriteAllText(folder["worker"], $"""
+            #!/bin/sh
+            dd bs=65536 count=1 2>/dev/null | grep -q mmproj.gguf && echo with >> {folder["loads"]} || echo without >> {folder["loads"]}
+            exit 3
+            """);
+        File.SetUnixFileMode(folder["worker"], UnixFileMode.UserRead | UnixFileMode.UserExecute);
+        var spec = new ModelSpec
+        {
+            Name = "m",
+            Path = RandomModel.Write(folder["m.gguf"]),
+            Projector = folder["mmproj.gguf"],
+            ProjectorIsFound = true,
+            Tuning = LoadTuning.None with { Runtime = folder["runtime"], Backend = GpuBackend.Vulkan, GpuLayers = LayerCount.Auto },
+        };
+        var engine = new WorkerEngine(Microsoft.Extensions.Logging.Abstractions.NullLoggerFactory.Instance, folder["worker"]);
+
+        var refused = await Assert.ThrowsExactlyAsync<EngineException>(() => engine.LoadAsync(spec, null, CancellationToken.None));
+
+        Assert.AreEqual(EngineFailure.LoadFailed, refused.Failure);
+        Assert.AreEqual(loads, string.Join(' ', await File.ReadAllLinesAsync(folder["loads"])));
+    }
+
     [TestMethod]
     public async Task A_worker_that_stands_still_makes_nobody_wait_and_is_unloaded_all_the_same()
     {

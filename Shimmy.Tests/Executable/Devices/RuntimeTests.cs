@@ -121,6 +121,23 @@ public sealed class RuntimeTests
             $"no runtime can load \\S+odd.gguf: {folder["runtime"]}: .*'starfish'.*; llamasharp: .*'starfish'", run.Errors);
     }
 
+    [TestMethod]
+    public async Task A_runtime_that_was_left_out_for_the_projector_is_named_where_the_others_cannot_load_the_model()
+    {
+        using var folder = new TemporaryFolder();
+        // A runtime is known by its files; this one is not loaded.
+        File.WriteAllText(Path.Combine(Directory.CreateDirectory(folder["old"]).FullName, "libllama.so"), "");
+        var environment = new Dictionary<string, string> { ["SHIMMY_RUNTIME_DIR"] = folder["old"] };
+        var model = RandomModel.Write(folder["odd.gguf"], new RandomModelShape { Architecture = "starfish" });
+        var projector = RandomProjector.Write(folder["mmproj.gguf"], new RandomModelShape().Embedding);
+
+        var run = await ShimmyProcess.RunAsync(["probe", model, "--mmproj", projector], folder.Path, environment);
+
+        Assert.AreEqual(2, run.ExitCode, run.Errors);
+        Assert.MatchesRegex("no runtime can load \\S+odd.gguf: llamasharp: .*'starfish'.*; "
+            + $"{folder["old"]}: it has no libmtmd, .+--mmproj none", run.Errors);
+    }
+
     private static Dictionary<string, string> Empty(TemporaryFolder folder) =>
         new() { ["SHIMMY_RUNTIME_DIR"] = Directory.CreateDirectory(folder["runtime"]).FullName };
 }

@@ -67,34 +67,46 @@ internal sealed partial class WorkerEngine : IInferenceEngine
                 refusals.Add((candidate.Runtime, e));
             }
         }
-        if (refusals is [var (_, only)])
+        // One that was not tried for the sake of the projector may be the one that knows the model.
+        var untried = RuntimeChoice.WithoutMedia(spec);
+        if (untried.Count == 0 && refusals is [var (_, only)])
             throw only;
         throw new EngineException(EngineFailure.LoadFailed, $"no runtime can load {spec.Path}: "
-            + string.Join("; ", refusals.Select(one => $"{one.Runtime.Name}: {one.Why.Message}")), refusals[^1].Why);
+            + string.Join("; ", (string[])[.. refusals.Select(one => $"{one.Runtime.Name}: {one.Why.Message}"), .. untried
+                .Select(runtime => $"{runtime.Name}: it has no libmtmd, which the projector needs (--mmproj none tries it)")]),
+            refusals[^1].Why);
     }
 
     private async Task<ILoadedModel> LoadAsync(
         ModelSpec spec, LoadFiles files, RuntimeCandidate candidate, IProgress<float>? progress, CancellationToken cancellation)
     {
+        var whole = spec;
         string? skipped = null;
+        // Whether a worker died without the projector as well: then what it computes with is changed before the projector is left out.
+        var isCleared = false;
         for (var tuning = spec.Tuning; ;)
         {
             try
             {
                 return await LoadAsync(spec, files, candidate, tuning, skipped, progress, cancellation).ConfigureAwait(false);
             }
-            catch (EngineException lost) when (lost.Failure == EngineFailure.WorkerLost
-                && spec is { Projector: not null, ProjectorIsFound: true })
-            {
-                // libmtmd trusts its file, and nobody asked for this one.
-                skipped = lost.Message;
-                spec = spec with { Projector = null };
-            }
             catch (EngineException lost) when (lost.Failure == EngineFailure.WorkerLost)
             {
+                // libmtmd trusts its file, and nobody asked for this one.
+                var isSuspect = spec is { Projector: not null, ProjectorIsFound: true } && candidate.Runtime.HasMedia;
                 // A worker that dies while it loads is a failed load, whatever the cause of death.
-                tuning = await FallbackAsync(candidate.Runtime, spec.Tuning, tuning, cancellation).ConfigureAwait(false)
-                    ?? throw new EngineException(EngineFailure.LoadFailed, $"cannot load {spec.Path}: {lost.Message}", lost);
+                var fallback = isSuspect && !isCleared
+                    ? null
+                    : await FallbackAsync(candidate.Runtime, spec.Tuning, tuning, cancellation).ConfigureAwait(false);
+                if (fallback is null)
+                {
+                    if (!isSuspect)
+                        throw new EngineException(EngineFailure.LoadFailed, $"cannot load {spec.Path}: {lost.Message}", lost);
+                    skipped = lost.Message;
+                    spec = spec with { Projector = null };
+                    continue;
+                }
+                (tuning, isCleared, spec, skipped) = (fallback, true, whole, null);
                 LogAgain(_logger, spec.Name, lost.Message, tuning.GpuLayers is { Halvings: > 0 }
                     ? "half as many layers"
                     : $"backend {RuntimeDirectory.PluginName(tuning.Backend ?? GpuBackend.Auto)}");
