@@ -41,6 +41,70 @@ public sealed class MediaMarkersTests
     }
 
     [TestMethod]
+    [DataRow("{{ content }}", DisplayName = "a string")]
+    [DataRow("""
+        {%- if content is string %}{{ content }}{% else %}{% for part in content %}{% if part.type == 'image' %}[IMG]
+        {%- else %}{{ part.text }}{% endif %}{% endfor %}{% endif -%}
+        """, DisplayName = "parts, as Pixtral's")]
+    public void Pictures_of_messages_that_the_template_moves_stay_with_their_messages(string shown)
+    {
+        // As Mistral's, which write what the system says in the last turn.
+        var chat = Template($$$"""
+            {%- macro show(content) -%}{{{shown}}}{%- endmacro -%}
+            {%- if messages[0].role == 'system' %}{% set system = messages[0].content %}{% set said = messages[1:] %}
+            {%- else %}{% set said = messages %}{% endif -%}
+            {%- for m in said %}[{{ m.role }}]{% if loop.last and system is defined %}{{ show(system) }};{% endif %}{{ show(m.content) }}
+            {%- endfor -%}
+            """);
+        var prompt = chat.Render(new ChatRequest
+        {
+            Messages =
+            [
+                User("by ", Picture with { Hash = "of the system" }, " always") with { Role = "system" },
+                User("look ", Picture with { Hash = "of the user" }, " there"),
+                User("well", null, "") with { Role = "assistant" },
+                User("and ", Picture with { Hash = "the last" }, " now"),
+            ],
+        }, addGenerationPrompt: false);
+
+        Assert.AreEqual("[user]look (of the user) there[assistant]well[user]by (of the system) always;and (the last) now",
+            string.Concat(prompt.Parts.Select(part => part.Medium is { } medium ? $"({prompt.Media[medium].Hash})" : part.Text)));
+    }
+
+    [TestMethod]
+    public void More_than_ten_pictures_keep_their_places()
+    {
+        var chat = Template("{% for m in messages %}{{ m.content }}{% endfor %}");
+        var prompt = chat.Render(new ChatRequest
+        {
+            Messages = [.. Enumerable.Range(0, 12).Select(i => User($"{i}:", Picture with { Hash = $"{i}" }, " "))],
+        }, addGenerationPrompt: false);
+        Assert.AreEqual(string.Concat(Enumerable.Range(0, 12).Select(i => $"{i}:({i}) ")),
+            string.Concat(prompt.Parts.Select(part => part.Medium is { } medium ? $"({prompt.Media[medium].Hash})" : part.Text)));
+    }
+
+    [TestMethod]
+    public void A_template_that_writes_a_picture_twice_is_refused()
+    {
+        var chat = Template("{% for m in messages %}{{ m.content }}{{ m.content }}{% endfor %}");
+        Assert.Contains("leaves out", Assert.ThrowsExactly<EngineException>(() =>
+            chat.Render(new ChatRequest { Messages = [User("one", Picture, "two")] })).Message);
+    }
+
+    [TestMethod]
+    [DataRow("")]
+    [DataRow("It shows")]
+    public void A_message_with_a_picture_is_not_continued(string text)
+    {
+        var refused = Assert.ThrowsExactly<EngineException>(() => Template(RandomModel.ChatMl).Render(new ChatRequest
+        {
+            Messages = [User("Draw.", null, ""), User(text, Picture, "") with { Role = "assistant" }],
+            ContinueFinalMessage = true,
+        }));
+        Assert.Contains("cannot be continued", refused.Message);
+    }
+
+    [TestMethod]
     public void A_template_that_drops_content_is_refused()
     {
         var chat = new ChatTemplate(
@@ -66,6 +130,9 @@ public sealed class MediaMarkersTests
         });
         Assert.Contains("Result of look: seen: *", ScriptedEngine.Shown(prompt));
     }
+
+    private static ChatTemplate Template(string text) =>
+        new(TemplateSource.Of(new Dictionary<string, string> { ["default"] = text })!, Facts, TimeProvider.System);
 
     private static ModelFacts Facts => new() { Architecture = "scripted", Description = "scripted" };
 

@@ -83,6 +83,8 @@ internal sealed class ChatTemplate
         if (continues && request.Messages is not [.., { Role: "assistant", ToolCalls.Count: 0 }])
             throw Refusal("continue_final_message", "the last message must be an assistant message without tool calls");
         var messages = WithSystem(request.Messages);
+        if (continues && messages[^1].HasMedia)
+            throw Refusal("continue_final_message", "a message with pictures or sounds cannot be continued");
         if (continues && messages[^1].Text.Length == 0 && string.IsNullOrEmpty(messages[^1].Reasoning))
         {
             // An empty message: to continue it is to start a new one.
@@ -95,8 +97,6 @@ internal sealed class ChatTemplate
             parts = [new PromptPart(request.Earlier, ParseSpecial: true), .. WithoutBos(parts)];
         if (!continues)
             return new Prompt { Parts = parts, Media = media };
-        if (messages[^1].HasMedia)
-            throw Refusal("continue_final_message", "a message with pictures or sounds cannot be continued");
         return new Prompt { Parts = Prefill.Cut(parts, messages[^1]), Media = media };
     }
 
@@ -194,12 +194,34 @@ internal sealed class ChatTemplate
         ChatRequest request, IReadOnlyList<ChatMessage> messages, bool addGenerationPrompt)
     {
         var (parts, media) = RenderAsItIs(Capabilities, request, messages, addGenerationPrompt);
-        if (MediaMarkers.Place(parts, Capabilities.ImageMarker, media) is { } placed)
+        var order = Capabilities.ImageMarker is not null && MayMovePictures(messages)
+            ? PictureOrder(request, messages, addGenerationPrompt)
+            : null;
+        if (MediaMarkers.Place(parts, Capabilities.ImageMarker, media, order) is { } placed)
             return (placed, media);
         // The template writes pictures in another way than it did for one: it gets them as text.
         (parts, media) = RenderAsItIs(Capabilities with { ImageMarker = null }, request, messages, addGenerationPrompt);
         return (MediaMarkers.Place(parts, null, media)
             ?? throw Refusal("messages", "the chat template of this model leaves out pictures or sounds at this place"), media);
+    }
+
+    // What users and the model say stays in its order; the system's message may stand in the last turn (Mistral's), and a tool's elsewhere.
+    private static bool MayMovePictures(IReadOnlyList<ChatMessage> messages) =>
+        messages.Count(message => message.HasMedia) > 1
+        && messages.Any(message => message.Role is not ("user" or "assistant") && message.HasMedia);
+
+    // What a template writes for a picture does not say which; our markers in its place do.
+    private IReadOnlyList<int>? PictureOrder(ChatRequest request, IReadOnlyList<ChatMessage> messages, bool addGenerationPrompt)
+    {
+        try
+        {
+            var (parts, media) = RenderAsItIs(Capabilities with { ImageMarker = null }, request, messages, addGenerationPrompt);
+            return MediaMarkers.Place(parts, null, media) is { } placed ? MediaMarkers.PicturesOf(placed, media) : null;
+        }
+        catch (TemplateException)
+        {
+            return null;
+        }
     }
 
     private (IReadOnlyList<PromptPart> Parts, IReadOnlyList<Medium> Media) RenderAsItIs(

@@ -175,7 +175,7 @@ internal sealed class TemplateVariables(TemplateCapabilities capabilities)
     private string Marker(ContentPart part)
     {
         _media.Add(part.Medium ?? throw new InvalidOperationException("a medium was not decoded before its message was rendered"));
-        return MediaMarkers.Marker;
+        return MediaMarkers.Of(_media.Count - 1);
     }
 
     private DictionaryValue Call(ToolCall call) => DictionaryValue.OfDistinct(
