@@ -1,5 +1,6 @@
 using System.Net;
 using System.Text.Json;
+using Shimmy.Api;
 using Shimmy.Engine;
 using Shimmy.Server;
 using Shimmy.Tests.Fixtures;
@@ -344,6 +345,121 @@ public sealed class PictureRequestTests
             Assert.AreEqual(HttpStatusCode.BadRequest, answer.StatusCode);
             Assert.Contains(words, await answer.Content.ReadAsStringAsync());
         }
+    }
+
+    [TestMethod]
+    public async Task Pictures_in_a_document_of_Anthropics_are_seen_at_their_place()
+    {
+        var asked = new List<Prompt>();
+        await using var server = await ServerFixture.StartAsync(Seeing(asked));
+        await using var blind = await ServerFixture.StartAsync(Seeing([], sees: false));
+        var body = $$$"""
+            {"model":"talker","max_tokens":5,"messages":[{"role":"user","content":[{"type":"document","title":"Report",
+             "source":{"type":"content","content":[{"type":"text","text":"one"},
+              {"type":"image","source":{"type":"base64","media_type":"image/png","data":"{{{Data}}}"}},{"type":"text","text":"two"}]}},
+             {"type":"text","text":"What is it?"}]}]}
+            """;
+
+        await server.AnswerAsync("v1/messages", body);
+        using var refused = await blind.PostAsync("v1/messages", body);
+
+        Assert.HasCount(1, asked.Single().Media);
+        Assert.Contains("Report\n\none*two\n\nWhat is it?", ScriptedEngine.Shown(asked[0]));
+        Assert.AreEqual(HttpStatusCode.BadRequest, refused.StatusCode);
+        Assert.Contains("messages[0].content[0].source.content[1].source.data", await refused.Content.ReadAsStringAsync());
+    }
+
+    // One whose first bytes say it, one that only decoding finds out, and one that cannot be fetched.
+    [TestMethod]
+    public async Task A_picture_that_cannot_be_read_has_one_code_wherever_that_shows()
+    {
+        await using var server = await ServerFixture.StartAsync(Seeing([]));
+        await using var blind = await ServerFixture.StartAsync(Seeing([], sees: false));
+
+        Assert.AreEqual("invalid_image", await CodeAsync(server, Chat.Replace(Data, "UklGRjEyMzRXRUJQVlA4IA==", StringComparison.Ordinal)));
+        Assert.AreEqual("invalid_image", await CodeAsync(server, Chat.Replace(Data,
+            Convert.ToBase64String(Pictures.PngOf(9, 9, 8, 2, 0, [1])), StringComparison.Ordinal)));
+        Assert.AreEqual("invalid_image", await CodeAsync(server, Chat.Replace(Url, "https://example.org/a.png", StringComparison.Ordinal)));
+        // Nothing is wrong with this one.
+        Assert.AreEqual("invalid_value", await CodeAsync(blind, Chat));
+
+        static async Task<string?> CodeAsync(ServerFixture server, string body)
+        {
+            using var answer = await server.PostAsync("v1/chat/completions", body);
+            Assert.AreEqual(HttpStatusCode.BadRequest, answer.StatusCode);
+            return (await answer.JsonAsync()).GetProperty("error").GetProperty("code").GetString();
+        }
+    }
+
+    // What a template refuses, or the engine.
+    [TestMethod]
+    public async Task An_error_names_a_field_that_the_request_has()
+    {
+        var engine = Seeing([]);
+        var facts = engine.Facts;
+        engine.Facts = spec => facts(spec) with
+        {
+            SampleRate = 16_000,
+            ChatTemplates = new Dictionary<string, string> { ["default"] = "{{ messages[-1].role }}" },
+        };
+        await using var leaves = await ServerFixture.StartAsync(engine);
+        engine = Seeing([]);
+        engine.Tokens = _ => throw new EngineException(EngineFailure.InvalidRequest, "the projector takes none") { Option = "messages" };
+        await using var refuses = await ServerFixture.StartAsync(engine);
+        var prompt = $$"""{"model":"talker","prompt":"a","images":["{{Data}}"]}""";
+        var heard = $$"""{"model":"talker","prompt":"a","audio":["{{Sounds.Url(Sounds.Tone)}}"]}""";
+        var turns = $$"""{"model":"talker","messages":[{"role":"user","content":"a","images":["{{Data}}"]}]}""";
+
+        foreach (var (path, body, field) in (ValueTuple<string, string, string>[])
+            [("v1/chat/completions", Chat, "messages"), ("v1/responses", Response, "input"), ("v1/responses/input_tokens", Response, "input"),
+            ("v1/messages", Message, "messages"), ("api/generate", turns, "messages"), ("api/generate", prompt, "prompt"),
+            ("api/generate", heard, "prompt")])
+        {
+            using var answer = await leaves.PostAsync(path, body.TrimStart().Insert(1, "\"stream\":false,"));
+            var text = await answer.Content.ReadAsStringAsync();
+            Assert.AreEqual(HttpStatusCode.BadRequest, answer.StatusCode, $"{path}: {text}");
+            Assert.Contains($"\"{field}: the chat template of this model leaves out", text, path);
+        }
+        foreach (var (path, body, field) in (ValueTuple<string, string, string>[])
+            [("v1/chat/completions", Chat, "messages"), ("v1/responses", Response, "input"), ("v1/responses/input_tokens", Response, "input"),
+            ("completion", $$"""{"prompt":{"prompt_string":"<__media__>","multimodal_data":["{{Data}}"] } }""", "prompt")])
+        {
+            using var answer = await refuses.PostAsync(path, body);
+            var error = (await answer.JsonAsync()).GetProperty("error");
+            Assert.AreEqual(("the projector takes none", field),
+                (error.GetProperty("message").GetString(), error.GetProperty("param").GetString()), path);
+        }
+    }
+
+    [TestMethod]
+    public async Task A_last_message_of_the_assistant_that_is_a_picture_is_refused_and_not_left_out()
+    {
+        var asked = new List<Prompt>();
+        await using var server = await ServerFixture.StartAsync(Seeing(asked));
+        using var answer = await server.PostAsync("api/chat", $$"""
+            {"model":"talker","stream":false,"messages":[{"role":"user","content":"Draw."},
+             {"role":"assistant","content":"","images":["{{Data}}"]}]}
+            """);
+        Assert.AreEqual(HttpStatusCode.BadRequest, answer.StatusCode);
+        Assert.Contains("\"messages: a message with pictures or sounds cannot be continued", await answer.Content.ReadAsStringAsync());
+        Assert.IsEmpty(asked);
+    }
+
+    [TestMethod]
+    public async Task Where_contexts_are_shifted_a_prompt_with_a_picture_is_answered_without()
+    {
+        var asked = new List<Prompt>();
+        var mode = new LlamaServerMode { IsOn = true, ShiftsContext = true };
+        mode.Loading.SetResult();
+        await using var server = await ServerFixture.StartAsync(Seeing(asked), new ServerOptions { LlamaServer = mode });
+
+        await server.AnswerAsync("completion",
+            $$"""{"prompt":{"prompt_string":"Before <__media__> after","multimodal_data":["{{Data}}"] } }""");
+        await server.AnswerAsync("completion", """{"prompt":"text alone"}""");
+
+        Assert.HasCount(1, asked[0].Media);
+        // What may be shifted goes as tokens.
+        Assert.IsNotNull(asked[1].Tokens);
     }
 
     private static ScriptedEngine Seeing(List<Prompt> asked, bool sees = true) =>

@@ -57,6 +57,20 @@ public sealed class SoundRequestTests
             Assert.Contains("*after", ScriptedEngine.Shown(prompt));
     }
 
+    // One whose first bytes say it, and one that only decoding finds out.
+    [TestMethod]
+    public async Task A_sound_that_cannot_be_read_has_one_code_wherever_that_shows()
+    {
+        await using var server = await ServerFixture.StartAsync(Hearing([]));
+        foreach (var file in (byte[][])[[.. "OggS1234"u8], Sounds.Tone[..20]])
+        {
+            using var answer = await server.PostAsync("v1/chat/completions",
+                Chat.Replace(Data, Convert.ToBase64String(file), StringComparison.Ordinal));
+            Assert.AreEqual(HttpStatusCode.BadRequest, answer.StatusCode);
+            Assert.AreEqual("invalid_audio", (await answer.JsonAsync()).GetProperty("error").GetProperty("code").GetString());
+        }
+    }
+
     [TestMethod]
     public async Task A_deaf_model_refuses_a_new_sound_and_reads_words_for_an_old_one()
     {

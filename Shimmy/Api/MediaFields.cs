@@ -144,19 +144,19 @@ internal static class MediaFields
     /// <summary>A file; the rest as <see cref="OfUrl"/> has it. Throws <see cref="ApiException"/>.</summary>
     public static ContentPart OfFile(ReadOnlyMemory<byte> file, string field, MediumKind? kind = MediumKind.Picture)
     {
-        var isSound = (kind ?? (SoundDecoder.IsSound(file.Span) ? MediumKind.Sound : MediumKind.Picture)) == MediumKind.Sound;
+        var found = kind ?? (SoundDecoder.IsSound(file.Span) ? MediumKind.Sound : MediumKind.Picture);
         try
         {
-            if (isSound)
+            if (found == MediumKind.Sound)
                 SoundDecoder.FormatOf(file.Span);
             else
                 PictureHeader.Read(file.Span);
         }
         catch (FormatException e)
         {
-            throw ApiException.BadField(field, e.Message, isSound ? "invalid_audio" : "invalid_image");
+            throw ApiException.BadField(field, e.Message, MediaSource.CodeOf(found));
         }
-        return ContentPart.Of(new MediaSource(isSound ? MediumKind.Sound : MediumKind.Picture, field, file));
+        return ContentPart.Of(new MediaSource(found, field, file));
     }
 
     /// <summary>A picture as a <c>data:</c> URI, or its URL, to give back what a client sent.</summary>

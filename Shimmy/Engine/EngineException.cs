@@ -41,6 +41,12 @@ public sealed class EngineException(EngineFailure failure, string message, Excep
 
     /// <summary>For <see cref="EngineFailure.InvalidRequest"/>: the field at fault, as requests spell it (<c>logit_bias</c>).</summary>
     public string? Option { get; init; }
+
+    /// <summary>
+    /// For <see cref="EngineFailure.InvalidRequest"/>: a short name for programs, such as <c>invalid_image</c>; null where the dialect's
+    /// name for wrong values says enough.
+    /// </summary>
+    public string? Code { get; init; }
 }
 
 /// <summary>Why a runtime (a build of llama.cpp) failed, which decides whether another one is tried.</summary>

@@ -76,7 +76,21 @@ internal sealed record ApiError(int Status, string Message, string? Code, string
     /// <summary>
     /// The error that an exception is to the client of this request; null for a fault of the server, which only the log has.
     /// </summary>
-    public static ApiError? Of(Exception exception, HttpContext context) => RequestDeadline.ErrorOf(context, exception) ?? Of(exception);
+    public static ApiError? Of(Exception exception, HttpContext context)
+    {
+        var error = RequestDeadline.ErrorOf(context, exception) ?? Of(exception);
+        // Template and engine name the fields of OpenAI's chat.
+        if (error is null || exception is not EngineException { Option: { } option } || error.Field != option)
+            return error;
+        var field = RequestContext.Of(context).FieldOf(option);
+        return field == option ? error : error with
+        {
+            Field = field,
+            Message = error.Message.StartsWith($"{option}: ", StringComparison.Ordinal)
+                ? field + error.Message[option.Length..]
+                : error.Message,
+        };
+    }
 
     private static ApiError? Of(Exception exception) => exception switch
     {
@@ -116,7 +130,7 @@ internal sealed record ApiError(int Status, string Message, string? Code, string
     private static ApiError Of(EngineException e) => e.Failure switch
     {
         EngineFailure.PromptTooLong => new ApiError(400, e.Message, ContextOverflow.Code, null) { Overflow = ContextOverflow.Of(e) },
-        EngineFailure.InvalidRequest => new ApiError(400, e.Message, "invalid_value", e.Option),
+        EngineFailure.InvalidRequest => new ApiError(400, e.Message, e.Code ?? "invalid_value", e.Option),
         EngineFailure.QueueFull => new ApiError(429, e.Message, "queue_full", null, e.RetryAfterSeconds),
         // Clients try again what is 5xx, and would load a model of gigabytes for nothing each time.
         EngineFailure.LoadFailed when e.IsLasting || e.Shortage is not null => new ApiError(422, e.Message, "model_load_failed", null),

@@ -12,6 +12,7 @@ namespace Shimmy.Http;
 /// </summary>
 internal sealed class RequestContext
 {
+    private const string Messages = "messages";
     private const int MostKept = 16_384;
     private static readonly object Key = new();
 
@@ -37,6 +38,12 @@ internal sealed class RequestContext
 
     /// <summary>The name of a model as the request spells it, once its body was read, for the log; it may be no model's.</summary>
     public string? RequestedModel { get; set; }
+
+    /// <summary>The field of the body that has the conversation or the prompt, where that is another than OpenAI's chat has.</summary>
+    public string ConversationField { get; set; } = Messages;
+
+    /// <summary>Whether a last message of the assistant is continued without a field that says so.</summary>
+    public bool ContinuesImplicitly { get; set; }
 
     /// <summary>The error text that the client got, for the log.</summary>
     public string? Refusal { get; set; }
@@ -120,6 +127,10 @@ internal sealed class RequestContext
         context.Items[Key] = log;
         return log;
     }
+
+    /// <summary>What this request calls a field that OpenAI's chat has.</summary>
+    public string FieldOf(string field) =>
+        field == Messages || (ContinuesImplicitly && field == "continue_final_message") ? ConversationField : field;
 
     /// <summary>Takes note that the model is loaded.</summary>
     public void NoteLoaded() => _acquired = Stopwatch.GetTimestamp();

@@ -31,6 +31,19 @@ public sealed class TranscriptionsTests
     }
 
     [TestMethod]
+    public async Task What_the_template_refuses_is_said_of_the_file()
+    {
+        var engine = Hearing([]);
+        var facts = engine.Facts;
+        engine.Facts = spec => facts(spec) with { ChatTemplates = new Dictionary<string, string> { ["default"] = "{{ messages[-1].role }}" } };
+        await using var server = await ServerFixture.StartAsync(engine);
+        using var answer = await server.Client.PostAsync("v1/audio/transcriptions", Form(Sounds.Tone));
+        var error = (await answer.JsonAsync()).GetProperty("error");
+        Assert.AreEqual("file", error.GetProperty("param").GetString());
+        StringAssert.StartsWith(error.GetProperty("message").GetString(), "file: the chat template of this model leaves out");
+    }
+
+    [TestMethod]
     public async Task Every_format_says_what_is_known()
     {
         await using var server = await ServerFixture.StartAsync(Hearing([]));

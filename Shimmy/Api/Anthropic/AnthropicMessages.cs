@@ -77,7 +77,7 @@ internal sealed class AnthropicMessages
         {
             if (block.RequiredText("type") != "tool_result")
             {
-                parts.Add(TextOf(block));
+                AddParts(block, parts);
                 continue;
             }
             _isResult = true;
@@ -156,33 +156,46 @@ internal sealed class AnthropicMessages
     private static IReadOnlyList<ContentPart> Joined(List<ContentPart> parts) =>
         parts.Count == 1 ? parts : ContentPart.Merge(parts, "\n\n");
 
-    private List<ContentPart> Texts(JsonElement content, string name) => content.ValueKind == JsonValueKind.String
-        ? [new ContentPart(RequestFields.TextOf(content, name))]
-        : [.. Blocks(content, name).Select(TextOf)];
+    private List<ContentPart> Texts(JsonElement content, string name)
+    {
+        if (content.ValueKind == JsonValueKind.String)
+            return [new ContentPart(RequestFields.TextOf(content, name))];
+        var parts = new List<ContentPart>();
+        foreach (var block in Blocks(content, name))
+            AddParts(block, parts);
+        return parts;
+    }
 
     private static IEnumerable<RequestFields> Blocks(JsonElement content, string name) => content.ValueKind == JsonValueKind.Array
         ? content.EnumerateArray().Select((block, i) => RequestFields.Of(block, $"{name}[{i}]"))
         : throw ApiException.BadField(name, $"must be a string or an array, not {RequestFields.Describe(content)}");
 
-    private ContentPart TextOf(RequestFields block)
+    // Adds the parts of a block; of a document, its title and the parts of its own blocks.
+    private void AddParts(RequestFields block, List<ContentPart> parts)
     {
         switch (block.RequiredText("type"))
         {
             case "text":
-                return new ContentPart(_isHistory ? block.Text("text") ?? "" : block.RequiredText("text"));
+                parts.Add(new ContentPart(_isHistory ? block.Text("text") ?? "" : block.RequiredText("text")));
+                break;
             case "document":
-                return new ContentPart(Titled(block, Document(block)));
+                AddTitle(block, parts);
+                parts.AddRange(Document(block));
+                break;
             case "search_result":
-                return new ContentPart(
-                    Titled(block,
-                        JoinedText(Texts(block.Find("content") ?? default, block.FullName("content")))));
+                AddTitle(block, parts);
+                parts.AddRange(ContentOf(block));
+                break;
             case "tool_reference":
-                return new ContentPart(block.RequiredText("tool_name"));
+                parts.Add(new ContentPart(block.RequiredText("tool_name")));
+                break;
             case "image":
-                return MediaFields.OfTurn(_isOld || _isResult, () => Image(block), block.FullName("source"));
+                parts.Add(MediaFields.OfTurn(_isOld || _isResult, () => Image(block), block.FullName("source")));
+                break;
             case var type:
                 // Kinds of blocks that are newer than this program come in what clients read for the user.
-                return new ContentPart(PlaceholderText.Of(block.Value, type));
+                parts.Add(new ContentPart(PlaceholderText.Of(block.Value, type)));
+                break;
         }
     }
 
@@ -198,25 +211,27 @@ internal sealed class AnthropicMessages
         };
     }
 
-    // Documents are text; a picture inside one leaves words.
-    private static string JoinedText(IEnumerable<ContentPart> parts) =>
-        string.Join("\n\n", parts.Select(part => part.IsMedium ? "[image omitted: documents are read as text]" : part.Text));
+    private static void AddTitle(RequestFields block, List<ContentPart> parts)
+    {
+        if (block.Text("title") is { Length: > 0 } title)
+            parts.Add(new ContentPart(title));
+    }
 
-    private static string Titled(RequestFields block, string text) =>
-        block.Text("title") is { Length: > 0 } title ? $"{title}\n\n{text}" : text;
+    private List<ContentPart> ContentOf(RequestFields block) =>
+        Texts(block.Find("content") ?? default, block.FullName("content")) is { Count: > 0 } parts ? parts : [new ContentPart("")];
 
-    private string Document(RequestFields block)
+    private List<ContentPart> Document(RequestFields block)
     {
         var source = block.Object("source") ?? throw ApiException.BadField(block.FullName("source"), "is missing; an object is required");
         return source.RequiredText("type") switch
         {
-            "text" => source.RequiredText("data"),
-            "content" =>
-                JoinedText(Texts(source.Find("content") ?? default, source.FullName("content"))),
+            "text" => [new ContentPart(source.RequiredText("data"))],
+            "content" => ContentOf(source),
             // A PDF, or a file that lies elsewhere. Text in base64 is text all the same.
             "base64" when source.Text("media_type") is "text/plain" or "text/markdown" or "text/csv" or "text/html"
-                && Decoded(source.Text("data")) is { } text => text,
-            var type => $"[document {source.Text("media_type") ?? source.Text("url") ?? type}, which cannot be read here]",
+                && Decoded(source.Text("data")) is { } text => [new ContentPart(text)],
+            var type =>
+                [new ContentPart($"[document {source.Text("media_type") ?? source.Text("url") ?? type}, which cannot be read here]")],
         };
     }
 

@@ -25,6 +25,7 @@ internal static class LlamaCompletions
     {
         var (document, fields) = await RequestFields.ReadAsync(context.Request, context.RequestAborted);
         using var body = document;
+        RequestContext.Of(context).ConversationField = "prompt";
         // Read first: a request that is wrong loads no model.
         var mode = LlamaServerMode.Of(context);
         var asked = LlamaRequest.Read(fields, mode);
@@ -140,10 +141,12 @@ internal sealed record LlamaRun(CompletionRequest Request, LlamaAnswer Answer);
 /// <summary>Runs an answer, and beyond the context where that may be shifted.</summary>
 internal static class LlamaGeneration
 {
-    /// <summary>The events of an answer.</summary>
+    /// <summary>
+    /// The events of an answer. One to a prompt with pictures ends with the context, as llama-server shifts none of a model that sees.
+    /// </summary>
     public static IAsyncEnumerable<OutputEvent> RunAsync(
         ModelLease lease, LlamaRequest request, LlamaRun run, LlamaServerMode mode, CancellationToken cancellation) =>
-        mode.ShiftsContext
+        mode.ShiftsContext && run.Request.Prompt.Media.Count == 0
             ? ShiftedAsync(lease, request, run, cancellation)
             : ChatPipeline.CompleteAsync(lease, run.Request, cancellation);
 
@@ -155,8 +158,6 @@ internal static class LlamaGeneration
         var context = lease.Model.Facts.ContextLength;
         var prompt = run.Request.Prompt;
         List<int> tokens = [.. prompt.Tokens ?? await lease.Model.TokenizeAsync(prompt, cancellation).ConfigureAwait(false)];
-        if (prompt.Media.Count > 0)
-            throw new ApiException(400, "a prompt with pictures cannot be shifted: start the server without --context-shift");
         var keep = Math.Min(request.Keep < 0 ? tokens.Count : request.Keep, context - 4);
         if (tokens.Count >= context)
         {

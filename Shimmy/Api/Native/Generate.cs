@@ -14,6 +14,7 @@ internal static class Generate
     {
         var (document, fields) = await RequestFields.ReadAsync(context.Request, context.RequestAborted);
         using var body = document;
+        GenerateRequestBody.NoteFields(context, fields);
         var request = GenerateRequestBody.Read(fields, ModelResolver.LoggerOf(context));
         using var lease = await ModelResolver.AcquireAsync(context, ModelRequest.Read(fields));
         var name = lease.Entry.Name;

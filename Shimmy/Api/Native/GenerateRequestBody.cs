@@ -1,3 +1,4 @@
+using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.Logging;
 using Shimmy.Chat;
 using Shimmy.Chat.Cache;
@@ -74,6 +75,13 @@ internal sealed record GenerateRequestBody(Prompt? Prompt, ChatRequest? Chat, Ge
             TemplateArguments = thinking.TemplateArguments,
         };
         return new GenerateRequestBody(null, chat, options, grammar, stream);
+    }
+
+    /// <summary>Takes note of which field has the conversation, for errors.</summary>
+    public static void NoteFields(HttpContext context, RequestFields fields)
+    {
+        if (fields.Has("prompt"))
+            RequestContext.Of(context).ConversationField = "prompt";
     }
 
     /// <summary>Runs the request on a model.</summary>

@@ -108,6 +108,7 @@ internal static partial class GenerateSocket
                 using var body = document;
                 if (IsCancel(message))
                     throw new ApiException(400, "cancel: no request is running on this socket", field: "cancel");
+                GenerateRequestBody.NoteFields(context, fields);
                 var request = GenerateRequestBody.Read(fields, ModelResolver.LoggerOf(context));
                 using var lease = await ModelResolver.AcquireAsync(context, ModelRequest.Read(fields), cancellation);
                 await SendAnswerAsync(lease.Entry.Name,

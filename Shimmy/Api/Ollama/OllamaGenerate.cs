@@ -27,6 +27,7 @@ internal static class OllamaGenerate
     {
         var (document, fields) = await RequestFields.ReadAsync(context.Request, context.RequestAborted);
         using var body = document;
+        RequestContext.Of(context).ConversationField = "prompt";
         var logger = ModelResolver.LoggerOf(context);
         var call = OllamaCall.Read(RequestContext.Of(context), fields, logger);
         var request = GenerateBody.Read(fields, call, logger);

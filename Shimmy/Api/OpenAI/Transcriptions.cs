@@ -21,6 +21,7 @@ internal static class Transcriptions
     private static async Task Handle(HttpContext context)
     {
         using var form = await MultipartForm.ReadAsync(context.Request, context.RequestAborted);
+        RequestContext.Of(context).ConversationField = "file";
         // Read first: a request that is wrong loads no model.
         var logger = ModelResolver.LoggerOf(context);
         var fields = form.Fields;

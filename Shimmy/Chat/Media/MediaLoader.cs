@@ -137,7 +137,7 @@ internal sealed partial class MediaLoader(long mostPixels, MediaFetch fetch)
         }
         catch (FormatException e)
         {
-            throw Refusal(source, e.Message);
+            throw Refusal(source, e.Message, MediaSource.CodeOf(source.Kind));
         }
     }
 
@@ -196,11 +196,12 @@ internal sealed partial class MediaLoader(long mostPixels, MediaFetch fetch)
 
     private static string Name(MediumKind kind) => kind == MediumKind.Picture ? "picture" : "sound";
 
-    private static EngineException Refusal(MediaSource source, string reason) =>
+    private static EngineException Refusal(MediaSource source, string reason, string? code = null) =>
         new(EngineFailure.InvalidRequest,
             reason.StartsWith($"{source.Field}: ", StringComparison.Ordinal) ? reason : $"{source.Field}: {reason}")
         {
             Option = source.Field,
+            Code = code,
         };
 
     [LoggerMessage(LogLevel.Warning, "{Field}: {Reason}; replaced by a text placeholder")]

@@ -168,6 +168,9 @@ internal readonly record struct ContentPart(string Text)
 /// <param name="Url">Where it is to be fetched from; null where its bytes are given.</param>
 internal sealed record MediaSource(MediumKind Kind, string Field, ReadOnlyMemory<byte> File, Uri? Url = null)
 {
+    /// <summary>The short name, for programs, of the error that a medium of a kind cannot be read.</summary>
+    public static string CodeOf(MediumKind kind) => kind == MediumKind.Picture ? "invalid_image" : "invalid_audio";
+
     /// <summary>Why its bytes cannot be had, so that words will stand for it; null where they can.</summary>
     public string? Unreadable { get; init; }
 }

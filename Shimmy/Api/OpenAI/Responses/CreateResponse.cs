@@ -2,7 +2,6 @@ using System.Runtime.CompilerServices;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.DependencyInjection;
 using Shimmy.Chat;
-using Shimmy.Chat.Messages;
 using Shimmy.Chat.Output;
 using Shimmy.Chat.Templates;
 using Shimmy.Engine;
@@ -25,6 +24,7 @@ internal static class CreateResponse
     {
         var (document, fields) = await RequestFields.ReadAsync(context.Request, context.RequestAborted);
         using var body = document;
+        RequestContext.Of(context).ConversationField = "input";
         var logger = ModelResolver.LoggerOf(context);
         var store = context.RequestServices.GetRequiredService<ResponseStore>();
         // Read first: a request that is wrong loads no model.
@@ -61,26 +61,15 @@ internal static class CreateResponse
     {
         var (document, fields) = await RequestFields.ReadAsync(context.Request, context.RequestAborted);
         using var body = document;
+        RequestContext.Of(context).ConversationField = "input";
         var logger = ModelResolver.LoggerOf(context);
         var asked = ResponseRequestBody.Read(fields, context.RequestServices.GetRequiredService<ResponseStore>(), logger,
             LlamaServerMode.Of(context));
         using var lease = await ModelResolver.AcquireAsync(context, ModelRequest.Read(fields));
         var template = await TemplateCache.OfAsync(lease, logger, context.RequestAborted);
         var measured = await MediaFields.LoaderOf(context).MeasureAsync(lease.Model, asked.Request, logger, context.RequestAborted);
-        var tokens = await lease.Model.TokenizeAsync(Render(template, measured), context.RequestAborted);
+        var tokens = await lease.Model.TokenizeAsync(template.Render(measured), context.RequestAborted);
         await JsonResponse.WriteAsync(context, json => OpenAIJson.WriteInputTokens(json, tokens.Count));
-    }
-
-    private static Prompt Render(ChatTemplate template, ChatRequest request)
-    {
-        try
-        {
-            return template.Render(request);
-        }
-        catch (EngineException e) when (TemplateRefusal.Is(e))
-        {
-            throw TemplateRefusal.Reworded(e);
-        }
     }
 
     // An answer that another request cancels ends without an error.
@@ -102,10 +91,6 @@ internal static class CreateResponse
             {
                 break;
             }
-            catch (EngineException e) when (TemplateRefusal.Is(e))
-            {
-                throw TemplateRefusal.Reworded(e);
-            }
             if (!more)
                 yield break;
             var outputEvent = enumerator.Current;
@@ -117,21 +102,4 @@ internal static class CreateResponse
         }
         yield return OutputEvent.OfEnd(clock.Cancelled(start, pieces));
     }
-}
-
-/// <summary>
-/// The error of a chat template that refuses a conversation, which names <c>messages</c>; here the field is <c>input</c>.
-/// </summary>
-internal static class TemplateRefusal
-{
-    private const string Field = "messages";
-
-    /// <summary>Whether an exception is such an error.</summary>
-    public static bool Is(EngineException exception) => exception is { Failure: EngineFailure.InvalidRequest, Option: Field };
-
-    /// <summary>The same in the words of this route.</summary>
-    public static ApiException Reworded(EngineException exception) => ApiException.BadField("input",
-        exception.Message.StartsWith(Field + ": ", StringComparison.Ordinal)
-            ? exception.Message[(Field.Length + 2)..]
-            : exception.Message, "invalid_value");
 }
