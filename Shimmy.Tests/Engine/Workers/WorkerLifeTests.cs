@@ -51,7 +51,8 @@ public sealed class WorkerLifeTests
             dd bs=65536 count=1 2>/dev/null | grep -q mmproj.gguf && echo with >> {folder["loads"]} || echo without >> {folder["loads"]}
             exit 3
             """);
-        File.SetUnixFileMode(folder["worker"], UnixFileMode.UserRead | UnixFileMode.UserExecute);
+        if (!OperatingSystem.IsWindows())
+            File.SetUnixFileMode(folder["worker"], UnixFileMode.UserRead | UnixFileMode.UserExecute);
         var spec = new ModelSpec
         {
             Name = "m",
