@@ -88,7 +88,7 @@ internal sealed record ApiError(int Status, string Message, string? Code, string
             Field = field,
             Message = error.Message.StartsWith($"{option}: ", StringComparison.Ordinal)
                 ? field + error.Message[option.Length..]
-                : error.Message,
+                : $"{field}: {error.Message}",
         };
     }
 
