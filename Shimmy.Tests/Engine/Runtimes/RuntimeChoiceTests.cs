@@ -54,7 +54,7 @@ public sealed class RuntimeChoiceTests
         Assert.AreEqual("", Left(Plain));
 
         static string Left(ModelSpec spec) => string.Join(' ',
-            RuntimeChoice.WithoutMedia(spec, [Mine, Newest, LLamaSharp], Mine, named: null).Select(runtime => runtime.Name));
+            RuntimeChoice.WithoutMedia(spec, [Mine, Newest, LLamaSharp], Mine, named: null).Select(one => one.Runtime.Name));
     }
 
     [TestMethod]

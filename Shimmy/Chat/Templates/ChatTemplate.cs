@@ -206,12 +206,21 @@ internal sealed class ChatTemplate
     }
 
     // What users and the model say stays in its order; the system's message may stand in the last turn (Mistral's), and a tool's elsewhere.
-    private static bool MayMovePictures(IReadOnlyList<ChatMessage> messages) =>
-        messages.Count(message => message.HasMedia) > 1
-        && messages.Any(message => message.Role is not ("user" or "assistant") && message.HasMedia);
+    private static bool MayMovePictures(IReadOnlyList<ChatMessage> messages)
+    {
+        var (count, isMoved) = (0, false);
+        foreach (var message in messages)
+        {
+            if (!message.HasMedia)
+                continue;
+            count++;
+            isMoved |= message.Role is not ("user" or "assistant");
+        }
+        return isMoved && count > 1;
+    }
 
     // What a template writes for a picture does not say which; our markers in its place do.
-    private IReadOnlyList<int>? PictureOrder(ChatRequest request, IReadOnlyList<ChatMessage> messages, bool addGenerationPrompt)
+    private List<int>? PictureOrder(ChatRequest request, IReadOnlyList<ChatMessage> messages, bool addGenerationPrompt)
     {
         try
         {

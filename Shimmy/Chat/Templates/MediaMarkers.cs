@@ -29,7 +29,7 @@ internal static class MediaMarkers
     /// <param name="media">The media in the order in which the template was given them.</param>
     /// <param name="pictures">The order in which the template writes pictures, as indices; null for that of the media.</param>
     public static IReadOnlyList<PromptPart>? Place(
-        IReadOnlyList<PromptPart> parts, string? imageMarker, IReadOnlyList<Medium> media, IReadOnlyList<int>? pictures = null)
+        IReadOnlyList<PromptPart> parts, string? imageMarker, IReadOnlyList<Medium> media, List<int>? pictures = null)
     {
         if (media.Count == 0)
             return parts;
@@ -72,7 +72,7 @@ internal static class MediaMarkers
     }
 
     /// <summary>The pictures of a prompt in their order, as indices.</summary>
-    public static IReadOnlyList<int> PicturesOf(IReadOnlyList<PromptPart> parts, IReadOnlyList<Medium> media)
+    public static List<int> PicturesOf(IReadOnlyList<PromptPart> parts, IReadOnlyList<Medium> media)
     {
         var pictures = new List<int>();
         foreach (var part in parts)

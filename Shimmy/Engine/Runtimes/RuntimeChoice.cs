@@ -32,13 +32,13 @@ internal static class RuntimeChoice
     }
 
     /// <summary>The runtimes that a model is not tried with because they cannot use the projector that was chosen for it.</summary>
-    public static IReadOnlyList<LlamaRuntime> WithoutMedia(ModelSpec spec) =>
+    public static List<RuntimeCandidate> WithoutMedia(ModelSpec spec) =>
         WithoutMedia(spec, InstalledRuntimes.All, InstalledRuntimes.Given, spec.Tuning.Runtime is { } named ? Named(named) : null);
 
-    internal static IReadOnlyList<LlamaRuntime> WithoutMedia(
+    internal static List<RuntimeCandidate> WithoutMedia(
         ModelSpec spec, IReadOnlyList<LlamaRuntime> installed, LlamaRuntime? given, LlamaRuntime? named) =>
         spec is { Projector: not null, ProjectorIsFound: false }
-            ? [.. InOrder(installed, given, named).Select(one => one.Runtime).Where(runtime => !runtime.HasMedia)]
+            ? InOrder(installed, given, named).FindAll(one => !one.Runtime.HasMedia)
             : [];
 
     /// <summary>The runtimes to try where no model is known, at least one.</summary>

@@ -71,10 +71,10 @@ internal sealed partial class WorkerEngine : IInferenceEngine
         var untried = RuntimeChoice.WithoutMedia(spec);
         if (untried.Count == 0 && refusals is [var (_, only)])
             throw only;
-        throw new EngineException(EngineFailure.LoadFailed, $"no runtime can load {spec.Path}: "
-            + string.Join("; ", (string[])[.. refusals.Select(one => $"{one.Runtime.Name}: {one.Why.Message}"), .. untried
-                .Select(runtime => $"{runtime.Name}: it has no libmtmd, which the projector needs (--mmproj none tries it)")]),
-            refusals[^1].Why);
+        var reasons = string.Join("; ", refusals.Select(one => $"{one.Runtime.Name}: {one.Why.Message}"));
+        foreach (var candidate in untried)
+            reasons += $"; {candidate.Runtime.Name}: it has no libmtmd, which the projector needs (--mmproj none tries it)";
+        throw new EngineException(EngineFailure.LoadFailed, $"no runtime can load {spec.Path}: {reasons}", refusals[^1].Why);
     }
 
     private async Task<ILoadedModel> LoadAsync(

@@ -62,14 +62,14 @@ internal sealed class AdapterPairing
             var fitting = FittingAdapter(adapter, paired);
             fitting.ForEach(index =>
                 paired[index] = paired[index] with { Adapters = [.. paired[index].Adapters, adapter.Candidate.Path] });
-            Report(adapter, AdapterReason, fitting);
+            Report(adapter, AdapterReason, NamesOf(fitting));
         }
 
         // The nearest; of several in one place (f32, f16, bf16 …) the one that a CPU computes fastest, of those that can be loaded.
         var projectors = _projectors.OrderBy(projector => !IsRead(projector.Facts))
             .ThenBy(projector => projector.Facts.Quantization is not ("F16" or "Q8_0")).ToArray();
-        List<int>[] fits = [.. projectors.Select(_ => new List<int>())];
-        foreach (var reach in (Reach[])[Reach.Folder, Reach.Above, Reach.Repository])
+        var fits = new string[projectors.Length];
+        for (var reach = Reach.Folder; reach <= Reach.Repository; reach++)
         {
             var before = paired.ToArray();
             for (var i = 0; i < projectors.Length; i++)
@@ -79,7 +79,8 @@ internal sealed class AdapterPairing
                 fitting.ForEach(index => paired[index] = paired[index].Projector is null
                     ? paired[index] with { Projector = path, Sees = facts.Sees, Hears = facts.Hears }
                     : paired[index]);
-                fits[i].AddRange(fitting);
+                if (fitting.Count > 0)
+                    fits[i] = fits[i] is { } nearer ? $"{nearer}, {NamesOf(fitting)}" : NamesOf(fitting);
             }
         }
         for (var i = 0; i < projectors.Length; i++)
@@ -91,12 +92,10 @@ internal sealed class AdapterPairing
 
         static bool IsNamedOnly(ModelEntry model) => model is { Projector: not null, Sees: false, Hears: false };
 
-        void Report(InspectedFile file, string reason, List<int> fitting) => skipped.Add(new SkippedFile(
-            file.Candidate.Path,
-            file.Candidate.Origin,
-            fitting.Count == 0
-                ? reason + FitsNone
-                : $"{reason}{Fits}{string.Join(", ", fitting.Select(index => paired[index].Name))}"));
+        string NamesOf(List<int> fitting) => string.Join(", ", fitting.Select(index => paired[index].Name));
+
+        void Report(InspectedFile file, string reason, string? models) => skipped.Add(new SkippedFile(
+            file.Candidate.Path, file.Candidate.Origin, string.IsNullOrEmpty(models) ? reason + FitsNone : $"{reason}{Fits}{models}"));
     }
 
     // Architecture, width and layers must fit. Of the fitting models: those that the adapter names as its base, else those in its folder,
