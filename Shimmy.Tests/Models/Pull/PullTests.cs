@@ -197,8 +197,8 @@ public sealed class PullTests
     [DataRow(403, "Refused", "HF_TOKEN")]
     [DataRow(404, "NotFound", "has no repository org/tiny")]
     [DataRow(429, "TooMany", "asks to wait 77 s")]
-    [DataRow(500, "Unreachable", "answers 500")]
-    [DataRow(418, "BadAnswer", "answers 418")]
+    [DataRow(500, "Unreachable", "answered 500")]
+    [DataRow(418, "BadAnswer", "answered 418")]
     public async Task Refusals_are_told_in_words(int status, string failure, string words)
     {
         using var run = new Run();

@@ -45,10 +45,7 @@ internal sealed record CompletionRequestBody(IReadOnlyList<Prompt> Prompts, Gram
         var echo = fields.Flag("echo") ?? false;
         var extras = OutputDetails.Read(fields, top is not null, mode);
         var body = new CompletionRequestBody(
-            prompts,
-            ConstraintFields.Read(fields, responseFormat: true),
-            stream,
-            StreamOptions.IncludeUsage(fields))
+            prompts, ConstraintFields.Read(fields, responseFormat: true), stream, StreamOptions.IncludeUsage(fields))
         {
             Choices = LlamaOptions.Larger(fields.Whole("n", 1, 128), LlamaOptions.Choices(fields, mode)) ?? 1,
             Echo = echo,

@@ -108,7 +108,9 @@ internal sealed class ModelCatalogue
         {
             if (Wildcard.Matches(UnicodeComposition.Of(alias.Pattern), UnicodeComposition.Of(name))
                 && MatchesOf(alias) is { Count: > 1 } several)
+            {
                 return (alias, several);
+            }
         }
         return null;
     }
