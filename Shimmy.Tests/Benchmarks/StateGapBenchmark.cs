@@ -7,7 +7,7 @@ namespace Shimmy.Tests.Benchmarks;
 
 /// <summary>
 /// The time between the tokens of streams beside which others ask one new prompt after another: with a store of states, into which each of
-/// these is put away for nothing, and without. The two take turns.
+/// these is saved for nothing, and without. The two take turns.
 /// </summary>
 internal static class StateGapBenchmark
 {

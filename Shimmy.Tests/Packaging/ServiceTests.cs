@@ -1,4 +1,3 @@
-using Shimmy.Cli.Terminal;
 using Shimmy.Models.Discovery;
 using Shimmy.Packaging;
 using Shimmy.Server;
@@ -52,13 +51,6 @@ public sealed class ServiceTests
         Assert.AreEqual("127.0.0.1:11435",
             BindAddress.Candidates(["auto"], VariablesOf(Unit).GetValueOrDefault).Single().Endpoints.Single().ToString());
         Assert.AreEqual("-/etc/shimmy/environment", ValuesOf(Unit, "EnvironmentFile").Single());
-    }
-
-    [TestMethod]
-    public void What_is_wrong_in_its_configuration_starts_the_service_once()
-    {
-        foreach (var unit in new[] { Unit, Template })
-            Assert.AreEqual($"{ExitCode.Usage}", ValuesOf(unit, "RestartPreventExitStatus").Single());
     }
 
     [TestMethod]

@@ -13,7 +13,7 @@ namespace Shimmy.Gguf;
 /// <param name="Width">Embedding length of the models that it fits; 0 where its tensors do not tell.</param>
 internal sealed record ProjectorFile(IReadOnlyList<string> Kinds, bool CanSee, bool CanHear, string? AudioUnsupportedReason, int Width)
 {
-    // Kinds that hear as Whisper does, in stretches of 30 seconds: of these it is known what libmtmd adds, and it is taken away again.
+    // Kinds that hear as Whisper does, in chunks of 30 seconds: of these it is known what libmtmd adds, and it is taken away again.
     private static readonly HashSet<string> WhisperEncoders =
         ["ultravox", "qwen2a", "qwen2.5o", "voxtral", "glma", "meralion", "musicflamingo"];
 

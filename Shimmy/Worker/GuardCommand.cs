@@ -99,18 +99,18 @@ internal static class GuardCommand
         var signal = new byte[1];
         while (Read(parent, signal))
         {
-            var number = signal[0];
+            var (number, isRepeated) = (signal[0], false);
             Volatile.Write(ref _passedOn, number);
             if (Handled().Any(one => one.Number == number))
             {
                 Volatile.Write(ref _isEnding, true);
-                if (last[number] != 0 && Stopwatch.GetElapsedTime(last[number]) < PassedOnAgain)
-                    continue;
-                last[number] = Stopwatch.GetTimestamp();
+                isRepeated = last[number] != 0 && Stopwatch.GetElapsedTime(last[number]) < PassedOnAgain;
+                if (!isRepeated)
+                    last[number] = Stopwatch.GetTimestamp();
             }
             Thread.Sleep(SameSignal);
             var seen = Volatile.Read(ref Seen[number]);
-            if (seen == taken[number])
+            if (seen == taken[number] && !isRepeated)
                 Posix.Signal(process.Id, number);
             taken[number] = seen;
         }

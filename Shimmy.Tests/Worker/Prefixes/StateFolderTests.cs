@@ -102,7 +102,7 @@ public sealed class StateFolderTests : IDisposable
         await File.WriteAllTextAsync(own, "x");
         await File.WriteAllTextAsync(parents, "x");
         var alive = $"{name}.{Guid.NewGuid():N}.part";
-        await using var writing = new FileStream(alive, FileMode.Create, FileAccess.Write, FileShare.Delete);
+        await using var writing = new FileStream(alive, FileMode.Create, FileAccess.Write, FileShare.None);
 
         await OpenAsync();
 

@@ -131,9 +131,19 @@ internal sealed partial class MediaLoader(long mostPixels, MediaFetch fetch)
             }
             // What its header says is known before it is decoded.
             var picture = PictureDecoder.Measure(file.Span, mostPixels);
-            Hold(source, picture, most, lease);
-            return lease is null ? picture : await DecodedAsync(DecodingPictures,
-                () => PictureDecoder.Decode(file, mostPixels, cancellation), cancellation).ConfigureAwait(false);
+            var release = Hold(source, picture, most, lease);
+            if (lease is null)
+                return picture;
+            try
+            {
+                return await DecodedAsync(DecodingPictures, () => PictureDecoder.Decode(file, mostPixels, cancellation), cancellation)
+                    .ConfigureAwait(false);
+            }
+            catch
+            {
+                release();
+                throw;
+            }
         }
         catch (FormatException e)
         {
@@ -154,14 +164,14 @@ internal sealed partial class MediaLoader(long mostPixels, MediaFetch fetch)
         }
     }
 
-    // Counts a medium until the request ends.
-    private void Hold(MediaSource source, Medium medium, long most, ModelLease? lease)
+    // Counts a medium until the request ends, or the answer is called.
+    private Action Hold(MediaSource source, Medium medium, long most, ModelLease? lease)
     {
         var bytes = medium.DataLength;
         if (bytes > most)
             throw Refusal(source, $"pictures and sounds of one request may have {MostBytes >> 20} MiB together, decoded");
         if (lease is null)
-            return;
+            return () => { };
         if (Interlocked.Add(ref _held, bytes) is var held && held > MostHeld)
         {
             Interlocked.Add(ref _held, -bytes);
@@ -171,7 +181,9 @@ internal sealed partial class MediaLoader(long mostPixels, MediaFetch fetch)
                 RetryAfterSeconds = 5,
             };
         }
-        lease.OnEnd(() => Interlocked.Add(ref _held, -bytes));
+        Action release = () => Interlocked.Add(ref _held, -Interlocked.Exchange(ref bytes, 0));
+        lease.OnEnd(release);
+        return release;
     }
 
     // The longest sound whose tokens fit into the context of one request.

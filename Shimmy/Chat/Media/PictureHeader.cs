@@ -93,7 +93,7 @@ internal sealed record PictureHeader(PictureFormat Format, int Width, int Height
         if (at + 11 > file.Length || file[at] != GifFrame)
             return;
         at += 10 + Palette(file[at + 9]);
-        if (at >= file.Length || file[at] is 0 or > MostGifBits)
+        if (at >= file.Length || file[at] > MostGifBits)
             return;
         var clear = 1 << file[at];
         var lengths = new ushort[GifCodes];

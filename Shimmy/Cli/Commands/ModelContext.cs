@@ -160,7 +160,7 @@ internal sealed class ModelContext
         Draft = _options.Draft,
         Projector = _options.Projector == ModelSettings.NoProjector ? null : entry.Projector,
         // One that was chosen for all models leaves those it does not fit with what was found.
-        ProjectorIsFound = entry.Projector != (_options.Projector ?? entry.Settings.Projector),
+        ProjectorIsFound = entry.Projector != _options.Projector && entry.Projector != entry.Settings.Projector,
         MediaCacheBytes = _options.MediaCacheBytes,
         PrefixMemoryBytes = _options.PrefixMemoryBytes,
         ShareAmongClients = _options.ShareAmongClients,
@@ -325,7 +325,8 @@ internal sealed class ModelContext
             + (Registry.Entries.Count == 0 ? " (shimmy discover says where models are looked for)" : ""));
     }
 
-    private ModelEntry WithProjector(ModelEntry entry) => AdapterPairing.WithChosen(entry, _options.Projector, out _);
+    private ModelEntry WithProjector(ModelEntry entry) =>
+        AdapterPairing.WithChosen(entry, _options.Projector, out var whyUnfit) with { WhyUnloadable = entry.WhyUnloadable ?? whyUnfit };
 
     private void ReadConfig()
     {

@@ -15,7 +15,7 @@ internal static partial class ServeCommand
     /// <summary>Runs the server until SIGINT or SIGTERM (<paramref name="cancellation"/>), then drains it.</summary>
     public static async Task RunAsync(CommandOptions options, CancellationToken cancellation)
     {
-        // Before anything that takes long: a second signal ends the process at any point.
+        // Before anything that takes long: a second signal, a second later, ends the process at any point.
         using var again = new ForceQuit(() => Environment.Exit(ExitCode.Interrupted), TimeProvider.System);
         using var loggers = ConsoleLog.Create(options.LogLevel, options.LogAsJson, options.LogFile);
         await using var serving = await Serving.StartAsync(options, loggers, cancellation);

@@ -149,6 +149,9 @@ internal sealed class AdapterPairing
     private static List<int> FittingProjector(InspectedFile projector, ModelEntry[] models, Reach reach)
     {
         var path = projector.Candidate.Path;
+        // One that lies beside a model is that model's.
+        if (reach == Reach.Repository && models.Any(model => InOneFolder(model, projector)))
+            return [];
         var fitting = Where(models, model => FitsProjector(model, projector) && (reach == Reach.Folder
             ? InOneFolder(model, projector)
             : model.Projector is null && HuggingFaceSource.AreOfOneRepository(model.Path, path, isAbove: reach == Reach.Above)));

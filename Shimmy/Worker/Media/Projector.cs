@@ -140,6 +140,8 @@ internal sealed class Projector : IDisposable
     /// </summary>
     public bool EncodeNext(TokenizedMedium medium)
     {
+        if (medium.Failure is not null)
+            return false;
         if (medium.Chunks.FirstOrDefault(IsOpen) is { } chunk)
         {
             if (_handle.Encode(chunk.Native) is not { } embeddings)

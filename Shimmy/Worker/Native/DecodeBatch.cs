@@ -76,7 +76,7 @@ internal static unsafe class EmbeddingBatch
     /// <param name="context">The context.</param>
     /// <param name="embeddings">The embeddings, one token after the other.</param>
     /// <param name="count">Number of tokens.</param>
-    /// <param name="positions">One position a token, or M-RoPE's four, in four stretches as long as there are tokens.</param>
+    /// <param name="positions">One position a token, or M-RoPE's four, in four lists as long as there are tokens.</param>
     /// <param name="sequence">The sequence.</param>
     /// <param name="outputs">Of how many tokens at the end the logits, or the states, are needed.</param>
     public static int Decode(

@@ -42,8 +42,8 @@ internal static class StateFile
             {
                 Mode = FileMode.Create,
                 Access = FileAccess.Write,
-                // Locked until it is renamed, which it may be while it is open: IsBeingWritten asks for the lock.
-                Share = FileShare.Delete,
+                // Locked until it is renamed: IsBeingWritten asks for the lock. Windows renames no open file that is not shared for that.
+                Share = OperatingSystem.IsWindows() ? FileShare.Delete : FileShare.None,
                 BufferSize = 0,
             };
             // States tell what was asked.

@@ -137,8 +137,12 @@ internal sealed class Admission(LlamaModel model, PrefixCache cache, BatchBuilde
     private void Begin(Sequence sequence, int cached, PrefixOrigin origin)
     {
         sequence.Checkpoints = cache.PlanCheckpoints(sequence, cached, model.Vocabulary);
-        foreach (var span in sequence.Media.Where(span => span.Start >= cached && span.Chunk.Embeddings is null))
-            encoder!.Request(span.Chunk.Medium, () => !sequence.Cancelled);
+        // Once, however many chunks of it are open: media take turns.
+        foreach (var medium in sequence.Media.Where(span => span.Start >= cached && span.Chunk.Embeddings is null)
+            .Select(span => span.Chunk.Medium).Distinct())
+        {
+            encoder!.Request(medium, () => !sequence.Cancelled);
+        }
         // One token counts as computed where none is: who divides by it gets a number.
         var counted = Math.Min(cached, sequence.Tokens.Length - 1);
         // One that was preempted has been counted, like its prompt.

@@ -57,9 +57,17 @@ internal static partial class FileOwner
     public static bool? IsTrusted(string path)
     {
         var state = new byte[Size];
-        if (!OperatingSystem.IsLinux() || Look(FromWorkingFolder, path, 0, OwnerIsKnown, state) != 0
-            || (BitConverter.ToUInt32(state) & OwnerIsKnown) == 0)
+        try
         {
+            if (!OperatingSystem.IsLinux() || Look(FromWorkingFolder, path, 0, OwnerIsKnown, state) != 0
+                || (BitConverter.ToUInt32(state) & OwnerIsKnown) == 0)
+            {
+                return null;
+            }
+        }
+        catch (EntryPointNotFoundException)
+        {
+            // musl has it since 1.2.5.
             return null;
         }
         var owner = BitConverter.ToUInt32(state, OwnerAt);
