@@ -102,7 +102,7 @@ await run({
   async 'errors have their words'() {
     await assert.rejects(client.chat({ ...ask('Hi'), model: 'nobody' }), error => error.status_code === 404 && error.message === "model 'nobody' not found");
     await assert.rejects(client.chat(ask('Hi', { options: { temperature: -1 } })), error => error.status_code === 400 && /options\.temperature/.test(error.message));
-    await assert.rejects(client.pull({ model: 'a b' }), error => error.status_code === 400 && /is no name of a model/.test(error.message));
+    await assert.rejects(client.pull({ model: 'a b' }), error => error.status_code === 400 && /is not a model name/.test(error.message));
   },
 
   async 'a stream that is left ends'() {

@@ -87,7 +87,7 @@ public sealed class ServeTests
             Assert.AreEqual(HttpStatusCode.OK, answer.StatusCode);
             await server.TerminateAsync();
             var log = string.Join('\n', server.Log);
-            Assert.AreEqual(logged, log.Contains("reads: a secret", StringComparison.Ordinal), log);
+            Assert.AreEqual(logged, log.Contains(": a secret", StringComparison.Ordinal), log);
             Assert.AreEqual(logged, log.Contains("secret", StringComparison.Ordinal), log);
             Assert.Contains("POST /v1/completions talker 200: ", log);
             Assert.Contains("trace 4bf92f3577b34da6a3ce929d0e0e4736", log);
