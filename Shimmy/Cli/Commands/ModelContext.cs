@@ -325,8 +325,8 @@ internal sealed class ModelContext
             + (Registry.Entries.Count == 0 ? " (shimmy discover says where models are looked for)" : ""));
     }
 
-    private ModelEntry WithProjector(ModelEntry entry) =>
-        AdapterPairing.WithChosen(entry, _options.Projector, out var whyUnfit) with { WhyUnloadable = entry.WhyUnloadable ?? whyUnfit };
+    // One that does not fit is refused by the load: a model that is marked as unloadable would give its name to what discovery has found.
+    private ModelEntry WithProjector(ModelEntry entry) => AdapterPairing.WithChosen(entry, _options.Projector, out _);
 
     private void ReadConfig()
     {
