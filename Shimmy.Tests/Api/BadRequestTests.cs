@@ -7,6 +7,8 @@ using Shimmy.Api.OpenAI;
 using Shimmy.Engine;
 using Shimmy.Http;
 using Shimmy.Tests.Fixtures;
+using Shimmy.Tests.Fixtures.Models;
+using Shimmy.Tests.Fixtures.Servers;
 
 namespace Shimmy.Tests.Api;
 

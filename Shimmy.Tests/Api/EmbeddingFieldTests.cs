@@ -4,6 +4,8 @@ using Shimmy.Gguf;
 using Shimmy.Models;
 using Shimmy.Models.Discovery;
 using Shimmy.Tests.Fixtures;
+using Shimmy.Tests.Fixtures.Models;
+using Shimmy.Tests.Fixtures.Servers;
 
 namespace Shimmy.Tests.Api;
 

@@ -1,5 +1,5 @@
 using System.Text.Json.Nodes;
-using Shimmy.Tests.Fixtures;
+using Shimmy.Tests.Fixtures.Servers;
 
 namespace Shimmy.Tests.Api;
 

@@ -3,6 +3,7 @@ using System.Net;
 using System.Text.Json;
 using Shimmy.Engine;
 using Shimmy.Tests.Fixtures;
+using Shimmy.Tests.Fixtures.Servers;
 
 namespace Shimmy.Tests.Api;
 

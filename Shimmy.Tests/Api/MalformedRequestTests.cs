@@ -1,6 +1,7 @@
 using System.Text;
 using System.Text.Json;
 using Shimmy.Tests.Fixtures;
+using Shimmy.Tests.Fixtures.Servers;
 
 namespace Shimmy.Tests.Api;
 

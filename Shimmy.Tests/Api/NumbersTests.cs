@@ -1,7 +1,8 @@
 using System.Net;
 using Microsoft.Extensions.Logging.Abstractions;
 using Shimmy.Engine;
-using Shimmy.Tests.Fixtures;
+using Shimmy.Tests.Fixtures.Models;
+using Shimmy.Tests.Fixtures.Servers;
 
 namespace Shimmy.Tests.Api;
 

@@ -7,6 +7,8 @@ using Shimmy.Models.Pull;
 using Shimmy.Models.Registry;
 using Shimmy.Server;
 using Shimmy.Tests.Fixtures;
+using Shimmy.Tests.Fixtures.Models;
+using Shimmy.Tests.Fixtures.Servers;
 using Shimmy.Tests.Models.Discovery;
 
 namespace Shimmy.Tests.Api;

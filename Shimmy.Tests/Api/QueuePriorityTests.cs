@@ -3,7 +3,8 @@ using System.Security.Cryptography;
 using Shimmy.Engine;
 using Shimmy.Http;
 using Shimmy.Server;
-using Shimmy.Tests.Fixtures;
+using Shimmy.Tests.Fixtures.Models;
+using Shimmy.Tests.Fixtures.Servers;
 
 namespace Shimmy.Tests.Api;
 

@@ -2,7 +2,7 @@ using System.Diagnostics;
 using System.Text.Json;
 using Shimmy.Chat.Grammars.Schemas;
 using Shimmy.Engine;
-using Shimmy.Tests.Fixtures;
+using Shimmy.Tests.Fixtures.Models;
 
 namespace Shimmy.Tests.Benchmarks;
 

@@ -3,6 +3,7 @@ using System.Globalization;
 using Shimmy.Engine;
 using Shimmy.Gguf;
 using Shimmy.Tests.Fixtures;
+using Shimmy.Tests.Fixtures.Models;
 
 namespace Shimmy.Tests.Benchmarks;
 

@@ -1,6 +1,6 @@
 using System.Globalization;
 using Shimmy.Tests.Benchmarks;
-using Shimmy.Tests.Fixtures;
+using Shimmy.Tests.Fixtures.Servers;
 
 // Programs that measure; each prints what it ran, medians and ratios. Build them with -c Release.
 CultureInfo.DefaultThreadCurrentCulture = CultureInfo.InvariantCulture;

@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using System.Globalization;
 using Shimmy.Tests.Fixtures;
+using Shimmy.Tests.Fixtures.Servers;
 
 namespace Shimmy.Tests.Benchmarks;
 

@@ -1,6 +1,8 @@
 using System.Diagnostics;
 using System.Text.Json;
 using Shimmy.Tests.Fixtures;
+using Shimmy.Tests.Fixtures.Models;
+using Shimmy.Tests.Fixtures.Servers;
 
 namespace Shimmy.Tests.Benchmarks;
 

@@ -1,7 +1,8 @@
 using System.Diagnostics;
 using System.Globalization;
 using System.Text.Json;
-using Shimmy.Tests.Fixtures;
+using Shimmy.Tests.Fixtures.Models;
+using Shimmy.Tests.Fixtures.Servers;
 using static Shimmy.Tests.Benchmarks.PrefixBenchmark;
 
 namespace Shimmy.Tests.Benchmarks;

@@ -1,7 +1,7 @@
 using System.Diagnostics;
 using System.Globalization;
 using Shimmy.Engine;
-using Shimmy.Tests.Fixtures;
+using Shimmy.Tests.Fixtures.Models;
 
 namespace Shimmy.Tests.Benchmarks;
 

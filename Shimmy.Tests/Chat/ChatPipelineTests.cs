@@ -5,7 +5,7 @@ using Shimmy.Chat.Output;
 using Shimmy.Engine;
 using Shimmy.Models.Residency;
 using Shimmy.Tests.Chat.Output;
-using Shimmy.Tests.Fixtures;
+using Shimmy.Tests.Fixtures.Models;
 
 namespace Shimmy.Tests.Chat;
 

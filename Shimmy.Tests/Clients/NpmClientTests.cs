@@ -1,5 +1,5 @@
 using Shimmy.Tests.Api;
-using Shimmy.Tests.Fixtures;
+using Shimmy.Tests.Fixtures.Servers;
 
 namespace Shimmy.Tests.Clients;
 

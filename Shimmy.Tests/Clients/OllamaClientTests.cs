@@ -7,6 +7,7 @@ using OllamaSharp.Models.Chat;
 using OllamaSharp.Models.Exceptions;
 using Shimmy.Tests.Api;
 using Shimmy.Tests.Fixtures;
+using Shimmy.Tests.Fixtures.Servers;
 using ChatRole = OllamaSharp.Models.Chat.ChatRole;
 
 namespace Shimmy.Tests.Clients;

@@ -5,7 +5,7 @@ using OpenAI;
 using OpenAI.Chat;
 using OpenAI.Models;
 using Shimmy.Server;
-using Shimmy.Tests.Fixtures;
+using Shimmy.Tests.Fixtures.Servers;
 
 namespace Shimmy.Tests.Clients;
 

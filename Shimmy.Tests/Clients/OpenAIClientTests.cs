@@ -4,6 +4,8 @@ using System.Text.Json;
 using OpenAI;
 using OpenAI.Chat;
 using Shimmy.Tests.Fixtures;
+using Shimmy.Tests.Fixtures.Models;
+using Shimmy.Tests.Fixtures.Servers;
 
 namespace Shimmy.Tests.Clients;
 

@@ -3,7 +3,7 @@ using System.ClientModel.Primitives;
 using OpenAI.Responses;
 using Shimmy.Engine;
 using Shimmy.Tests.Api.OpenAI.Responses;
-using Shimmy.Tests.Fixtures;
+using Shimmy.Tests.Fixtures.Servers;
 
 namespace Shimmy.Tests.Clients;
 

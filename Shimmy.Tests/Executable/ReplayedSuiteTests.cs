@@ -2,6 +2,7 @@ using System.Diagnostics;
 using System.Reflection;
 using Shimmy.Tests.Clients;
 using Shimmy.Tests.Fixtures;
+using Shimmy.Tests.Fixtures.Servers;
 
 namespace Shimmy.Tests.Executable;
 

@@ -1,4 +1,4 @@
-using Shimmy.Tests.Fixtures;
+using Shimmy.Tests.Fixtures.Servers;
 using Shimmy.Tests.Soak;
 
 namespace Shimmy.Tests.Executable;

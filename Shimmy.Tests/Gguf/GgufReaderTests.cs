@@ -1,7 +1,7 @@
 using System.Buffers.Binary;
 using System.Text;
 using Shimmy.Gguf;
-using Shimmy.Tests.Fixtures;
+using Shimmy.Tests.Fixtures.Models;
 
 namespace Shimmy.Tests.Gguf;
 

@@ -48,11 +48,15 @@ internal static class HouseRules
         where code.Contains(word, StringComparison.Ordinal)
         select $"{path} has {word.Trim(' ', '[')}";
 
-    /// <summary>Folders with more files than one looks through, and a program with more than one gets to know.</summary>
-    public static IEnumerable<string> CrowdedFolders(SourceTree tree)
+    /// <summary>Folders with more files than one looks through.</summary>
+    public static IEnumerable<string> CrowdedFolders(IEnumerable<string> paths) =>
+        from folder in paths.GroupBy(path => path[..path.LastIndexOf('/')])
+        where folder.Count() > MostFilesOfFolder
+        select $"{folder.Key} has {folder.Count()} files; {MostFilesOfFolder} are allowed";
+
+    /// <summary>A program with more files than one gets to know.</summary>
+    public static IEnumerable<string> ManyFiles(SourceTree tree)
     {
-        foreach (var folder in tree.Files.Keys.GroupBy(SourceTree.FolderOf).Where(folder => folder.Count() > MostFilesOfFolder))
-            yield return $"{folder.Key} has {folder.Count()} files; {MostFilesOfFolder} are allowed";
         if (tree.Files.Count > MostFiles)
             yield return $"there are {tree.Files.Count} files; {MostFiles} are allowed";
     }

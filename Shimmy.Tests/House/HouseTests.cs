@@ -17,7 +17,8 @@ public sealed class HouseTests
     public void Pointers_and_native_calls_are_in_one_folder() => AreNone(HouseRules.NativeCode(Tree));
 
     [TestMethod]
-    public void No_folder_is_crowded() => AreNone(HouseRules.CrowdedFolders(Tree));
+    public void No_folder_is_crowded() =>
+        AreNone(HouseRules.CrowdedFolders(Tree.Files.Keys.Concat(SourceTree.PathsIn("Shimmy.Tests"))).Concat(HouseRules.ManyFiles(Tree)));
 
     [TestMethod]
     public void Most_files_are_short() => AreNone(HouseRules.LongFiles(Tree));
@@ -72,7 +73,7 @@ public sealed class HouseTests
     {
         var crowded = Enumerable.Range(0, 21)
             .Aggregate(Tree, (tree, i) => tree.With($"Shimmy/Gguf/More/Probe{i}.cs", "namespace Shimmy.Gguf.More;"));
-        StringAssert.Contains(string.Join('\n', HouseRules.CrowdedFolders(crowded)), "Gguf/More has 21 files");
+        StringAssert.Contains(string.Join('\n', HouseRules.CrowdedFolders(crowded.Files.Keys)), "Gguf/More has 21 files");
         Assert.AreEqual(1, Found(new string('x', 141)));
         Assert.AreEqual(0, Found(new string('x', 140)));
         Assert.AreEqual(0, Found($"var text = \"{new string('x', 141)}\";"));

@@ -37,14 +37,14 @@ internal sealed partial class SourceTree
     public IReadOnlyDictionary<string, string> Files { get; }
 
     /// <summary>The files of the checkout.</summary>
-    public static SourceTree Read()
-    {
-        var top = Path.Combine(Repository.Root, Top);
-        var files = Directory.EnumerateFiles(top, "*.cs", SearchOption.AllDirectories)
+    public static SourceTree Read() =>
+        new(PathsIn(Top).ToDictionary(path => path, path => File.ReadAllText(Path.Combine(Repository.Root, path))));
+
+    /// <summary>The paths of the source files in a folder of the checkout and in those below it, from its top, with slashes.</summary>
+    public static IEnumerable<string> PathsIn(string folder) =>
+        Directory.EnumerateFiles(Path.Combine(Repository.Root, folder), "*.cs", SearchOption.AllDirectories)
             .Select(path => Path.GetRelativePath(Repository.Root, path).Replace('\\', '/'))
             .Where(path => !path.Contains("/obj/", StringComparison.Ordinal) && !path.Contains("/bin/", StringComparison.Ordinal));
-        return new SourceTree(files.ToDictionary(path => path, path => File.ReadAllText(Path.Combine(Repository.Root, path))));
-    }
 
     /// <summary>The same tree with one more file, or with another text in place of one.</summary>
     public SourceTree With(string path, string text) => new(new Dictionary<string, string>(Files) { [path] = text }, this);

@@ -5,6 +5,8 @@ using Shimmy.Chat.Output;
 using Shimmy.Http;
 using Shimmy.Server;
 using Shimmy.Tests.Fixtures;
+using Shimmy.Tests.Fixtures.Models;
+using Shimmy.Tests.Fixtures.Servers;
 
 namespace Shimmy.Tests.Http;
 

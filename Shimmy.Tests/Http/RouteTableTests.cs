@@ -1,6 +1,6 @@
 using System.Net;
 using System.Text.Json;
-using Shimmy.Tests.Fixtures;
+using Shimmy.Tests.Fixtures.Servers;
 
 namespace Shimmy.Tests.Http;
 

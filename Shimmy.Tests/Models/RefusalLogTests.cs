@@ -3,6 +3,8 @@ using Shimmy.Models.Configuration;
 using Shimmy.Models.Discovery;
 using Shimmy.Models.Registry;
 using Shimmy.Tests.Fixtures;
+using Shimmy.Tests.Fixtures.Models;
+using Shimmy.Tests.Fixtures.Servers;
 
 namespace Shimmy.Tests.Models;
 

@@ -3,6 +3,7 @@ using System.Net.Sockets;
 using Shimmy.Engine;
 using Shimmy.Observability;
 using Shimmy.Tests.Fixtures;
+using Shimmy.Tests.Fixtures.Servers;
 
 namespace Shimmy.Tests.Observability;
 

@@ -1,5 +1,5 @@
 using System.Net;
-using Shimmy.Tests.Fixtures;
+using Shimmy.Tests.Fixtures.Servers;
 
 namespace Shimmy.Tests.Packaging;
 

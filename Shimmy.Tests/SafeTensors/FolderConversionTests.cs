@@ -4,6 +4,7 @@ using Shimmy.Models.Discovery;
 using Shimmy.SafeTensors;
 using Shimmy.SafeTensors.Files;
 using Shimmy.Tests.Fixtures;
+using Shimmy.Tests.Fixtures.Models;
 using Shimmy.Tests.Soak;
 
 namespace Shimmy.Tests.SafeTensors;

@@ -4,6 +4,7 @@ using Shimmy.Gguf;
 using Shimmy.SafeTensors;
 using Shimmy.SafeTensors.Files;
 using Shimmy.Tests.Fixtures;
+using Shimmy.Tests.Fixtures.Models;
 
 namespace Shimmy.Tests.SafeTensors;
 

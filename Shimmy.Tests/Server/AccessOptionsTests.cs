@@ -5,6 +5,7 @@ using Shimmy.Cli.Options;
 using Shimmy.Cli.Terminal;
 using Shimmy.Server;
 using Shimmy.Tests.Fixtures;
+using Shimmy.Tests.Fixtures.Servers;
 
 namespace Shimmy.Tests.Server;
 

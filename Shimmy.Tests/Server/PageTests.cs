@@ -6,6 +6,7 @@ using System.Text;
 using System.Text.RegularExpressions;
 using Shimmy.Server;
 using Shimmy.Tests.Fixtures;
+using Shimmy.Tests.Fixtures.Servers;
 
 namespace Shimmy.Tests.Server;
 

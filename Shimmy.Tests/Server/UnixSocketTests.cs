@@ -1,6 +1,7 @@
 using System.Net.Sockets;
 using Shimmy.Server;
 using Shimmy.Tests.Fixtures;
+using Shimmy.Tests.Fixtures.Servers;
 
 namespace Shimmy.Tests.Server;
 

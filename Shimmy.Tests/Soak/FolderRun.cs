@@ -5,6 +5,7 @@ using System.Text.Json.Nodes;
 using Shimmy.SafeTensors;
 using Shimmy.SafeTensors.Files;
 using Shimmy.Tests.Fixtures;
+using Shimmy.Tests.Fixtures.Models;
 
 namespace Shimmy.Tests.Soak;
 

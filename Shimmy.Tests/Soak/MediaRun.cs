@@ -4,6 +4,8 @@ using System.Globalization;
 using System.Text;
 using System.Text.Json.Nodes;
 using Shimmy.Tests.Fixtures;
+using Shimmy.Tests.Fixtures.Models;
+using Shimmy.Tests.Fixtures.Servers;
 
 namespace Shimmy.Tests.Soak;
 

@@ -2,6 +2,7 @@ using System.Diagnostics;
 using System.Net;
 using System.Text.Json;
 using Shimmy.Tests.Fixtures;
+using Shimmy.Tests.Fixtures.Servers;
 using Shimmy.Tests.Soak.Traffic;
 
 namespace Shimmy.Tests.Soak;

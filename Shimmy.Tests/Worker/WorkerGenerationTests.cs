@@ -1,7 +1,8 @@
 using System.Text;
 using Shimmy.Engine;
 using Shimmy.Tests.Fixtures;
-using static Shimmy.Tests.Fixtures.WorkerFixture;
+using Shimmy.Tests.Fixtures.Models;
+using static Shimmy.Tests.Fixtures.Servers.WorkerFixture;
 
 namespace Shimmy.Tests.Worker;
 

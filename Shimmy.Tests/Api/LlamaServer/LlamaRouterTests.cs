@@ -6,6 +6,8 @@ using Shimmy.Engine;
 using Shimmy.Http;
 using Shimmy.Server;
 using Shimmy.Tests.Fixtures;
+using Shimmy.Tests.Fixtures.Models;
+using Shimmy.Tests.Fixtures.Servers;
 
 namespace Shimmy.Tests.Api.LlamaServer;
 

@@ -3,6 +3,8 @@ using System.Net.WebSockets;
 using Shimmy.Engine;
 using Shimmy.Server;
 using Shimmy.Tests.Fixtures;
+using Shimmy.Tests.Fixtures.Models;
+using Shimmy.Tests.Fixtures.Servers;
 
 namespace Shimmy.Tests.Api.Native;
 

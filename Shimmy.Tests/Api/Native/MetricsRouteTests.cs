@@ -2,6 +2,8 @@ using System.Net.Http.Headers;
 using System.Text.RegularExpressions;
 using Shimmy.Server;
 using Shimmy.Tests.Fixtures;
+using Shimmy.Tests.Fixtures.Models;
+using Shimmy.Tests.Fixtures.Servers;
 
 namespace Shimmy.Tests.Api.Native;
 

@@ -4,6 +4,8 @@ using System.Text.RegularExpressions;
 using Shimmy.Engine;
 using Shimmy.Server;
 using Shimmy.Tests.Fixtures;
+using Shimmy.Tests.Fixtures.Models;
+using Shimmy.Tests.Fixtures.Servers;
 
 namespace Shimmy.Tests.Api.Ollama;
 

@@ -4,6 +4,7 @@ using System.Text.Json;
 using Shimmy.Engine;
 using Shimmy.Server;
 using Shimmy.Tests.Fixtures;
+using Shimmy.Tests.Fixtures.Servers;
 
 namespace Shimmy.Tests.Api.Ollama;
 

@@ -1,5 +1,6 @@
 using Shimmy.Engine;
-using Shimmy.Tests.Fixtures;
+using Shimmy.Tests.Fixtures.Models;
+using Shimmy.Tests.Fixtures.Servers;
 
 namespace Shimmy.Tests.Api.OpenAI;
 

@@ -4,7 +4,8 @@ using System.Text;
 using System.Text.Json;
 using Shimmy.Engine;
 using Shimmy.Http;
-using Shimmy.Tests.Fixtures;
+using Shimmy.Tests.Fixtures.Models;
+using Shimmy.Tests.Fixtures.Servers;
 
 namespace Shimmy.Tests.Api.OpenAI;
 

@@ -4,6 +4,7 @@ using Shimmy.Chat.Output;
 using Shimmy.Engine;
 using Shimmy.Models.Residency;
 using Shimmy.Tests.Fixtures;
+using Shimmy.Tests.Fixtures.Models;
 
 namespace Shimmy.Tests.Chat.Cache;
 

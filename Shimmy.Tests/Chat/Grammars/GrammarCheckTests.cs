@@ -6,7 +6,7 @@ using Shimmy.Chat.Messages;
 using Shimmy.Engine;
 using Shimmy.Engine.Grammars;
 using Shimmy.Models.Residency;
-using Shimmy.Tests.Fixtures;
+using Shimmy.Tests.Fixtures.Models;
 
 namespace Shimmy.Tests.Chat.Grammars;
 

@@ -3,6 +3,7 @@ using System.Net.Sockets;
 using System.Text;
 using Shimmy.Chat.Media;
 using Shimmy.Tests.Fixtures;
+using Shimmy.Tests.Fixtures.Models;
 
 namespace Shimmy.Tests.Chat.Media;
 

@@ -2,7 +2,7 @@ using Shimmy.Chat.Media;
 using Shimmy.Chat.Messages;
 using Shimmy.Engine;
 using Shimmy.Models.Residency;
-using Shimmy.Tests.Fixtures;
+using Shimmy.Tests.Fixtures.Models;
 
 namespace Shimmy.Tests.Chat.Media;
 

@@ -1,7 +1,7 @@
 using System.Text;
 using Shimmy.Chat.Media;
 using Shimmy.Engine;
-using Shimmy.Tests.Fixtures;
+using Shimmy.Tests.Fixtures.Models;
 
 namespace Shimmy.Tests.Chat.Media;
 

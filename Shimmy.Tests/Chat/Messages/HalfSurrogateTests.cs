@@ -2,7 +2,8 @@ using System.Net;
 using System.Text;
 using Shimmy.Chat.Messages;
 using Shimmy.Engine;
-using Shimmy.Tests.Fixtures;
+using Shimmy.Tests.Fixtures.Models;
+using Shimmy.Tests.Fixtures.Servers;
 
 namespace Shimmy.Tests.Chat.Messages;
 

@@ -2,7 +2,7 @@ using System.Text;
 using System.Text.Json;
 using Shimmy.Chat.Output;
 using Shimmy.Chat.Output.Tools;
-using Shimmy.Tests.Fixtures;
+using Shimmy.Tests.Fixtures.Models;
 
 namespace Shimmy.Tests.Chat.Output;
 

@@ -2,7 +2,8 @@ using System.Text.Json;
 using Shimmy.Chat.Output;
 using Shimmy.Chat.Output.Tools;
 using Shimmy.Engine;
-using Shimmy.Tests.Fixtures;
+using Shimmy.Tests.Fixtures.Models;
+using Shimmy.Tests.Fixtures.Servers;
 
 namespace Shimmy.Tests.Chat.Output;
 

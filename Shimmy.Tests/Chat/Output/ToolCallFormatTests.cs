@@ -9,6 +9,8 @@ using Shimmy.Chat.Templates;
 using Shimmy.Engine;
 using Shimmy.Models.Residency;
 using Shimmy.Tests.Fixtures;
+using Shimmy.Tests.Fixtures.Models;
+using Shimmy.Tests.Fixtures.Servers;
 
 namespace Shimmy.Tests.Chat.Output;
 

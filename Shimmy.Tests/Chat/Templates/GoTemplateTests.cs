@@ -8,6 +8,7 @@ using Shimmy.Jinja.Runtime;
 using Shimmy.Models.Discovery;
 using Shimmy.Models.Residency;
 using Shimmy.Tests.Fixtures;
+using Shimmy.Tests.Fixtures.Models;
 using static Shimmy.Tests.Chat.Templates.Templates;
 
 namespace Shimmy.Tests.Chat.Templates;

@@ -1,7 +1,7 @@
 using Shimmy.Chat.Messages;
 using Shimmy.Chat.Templates;
 using Shimmy.Engine;
-using Shimmy.Tests.Fixtures;
+using Shimmy.Tests.Fixtures.Models;
 
 namespace Shimmy.Tests.Chat.Templates;
 

@@ -4,6 +4,7 @@ using Shimmy.Chat.Templates;
 using Shimmy.Engine;
 using Shimmy.Models.Residency;
 using Shimmy.Tests.Fixtures;
+using Shimmy.Tests.Fixtures.Models;
 using static Shimmy.Tests.Chat.Templates.Templates;
 
 namespace Shimmy.Tests.Chat.Templates;

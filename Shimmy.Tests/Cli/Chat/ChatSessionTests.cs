@@ -5,6 +5,8 @@ using Shimmy.Cli.Terminal;
 using Shimmy.Cli.Terminal.Editing;
 using Shimmy.Engine;
 using Shimmy.Tests.Fixtures;
+using Shimmy.Tests.Fixtures.Models;
+using Shimmy.Tests.Fixtures.Servers;
 
 namespace Shimmy.Tests.Cli.Chat;
 

@@ -3,6 +3,7 @@ using Shimmy.Cli.Options;
 using Shimmy.Cli.Setup;
 using Shimmy.Cli.Terminal;
 using Shimmy.Tests.Fixtures;
+using Shimmy.Tests.Fixtures.Servers;
 using static Shimmy.Tests.Cli.Setup.ManifestSchema;
 
 namespace Shimmy.Tests.Cli.Setup;

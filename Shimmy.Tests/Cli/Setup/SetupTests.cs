@@ -10,6 +10,8 @@ using Shimmy.Models;
 using Shimmy.Models.Discovery;
 using Shimmy.Tests.Clients;
 using Shimmy.Tests.Fixtures;
+using Shimmy.Tests.Fixtures.Models;
+using Shimmy.Tests.Fixtures.Servers;
 using Shimmy.Tests.Packaging;
 
 namespace Shimmy.Tests.Cli.Setup;

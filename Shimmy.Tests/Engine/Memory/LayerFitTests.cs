@@ -1,6 +1,7 @@
 using Shimmy.Engine;
 using Shimmy.Engine.Memory;
 using Shimmy.Tests.Fixtures;
+using Shimmy.Tests.Fixtures.Models;
 using Shimmy.Worker.Model;
 using Shimmy.Worker.Native;
 

@@ -2,6 +2,7 @@ using Shimmy.Engine;
 using Shimmy.Engine.Memory;
 using Shimmy.Gguf;
 using Shimmy.Tests.Fixtures;
+using Shimmy.Tests.Fixtures.Models;
 
 namespace Shimmy.Tests.Engine.Memory;
 

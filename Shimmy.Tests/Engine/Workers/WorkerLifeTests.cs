@@ -3,7 +3,9 @@ using Shimmy.Engine;
 using Shimmy.Engine.Protocol;
 using Shimmy.Engine.Workers;
 using Shimmy.Tests.Fixtures;
-using static Shimmy.Tests.Fixtures.WorkerFixture;
+using Shimmy.Tests.Fixtures.Models;
+using Shimmy.Tests.Fixtures.Servers;
+using static Shimmy.Tests.Fixtures.Servers.WorkerFixture;
 
 namespace Shimmy.Tests.Engine.Workers;
 

@@ -5,6 +5,8 @@ using Shimmy.Engine.Memory;
 using Shimmy.Engine.Workers;
 using Shimmy.Gguf;
 using Shimmy.Tests.Fixtures;
+using Shimmy.Tests.Fixtures.Models;
+using Shimmy.Tests.Fixtures.Servers;
 
 namespace Shimmy.Tests.Engine.Workers;
 

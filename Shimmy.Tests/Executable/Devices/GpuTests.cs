@@ -5,6 +5,8 @@ using System.Text.Json;
 using System.Text.RegularExpressions;
 using Shimmy.Gguf;
 using Shimmy.Tests.Fixtures;
+using Shimmy.Tests.Fixtures.Models;
+using Shimmy.Tests.Fixtures.Servers;
 
 namespace Shimmy.Tests.Executable.Devices;
 

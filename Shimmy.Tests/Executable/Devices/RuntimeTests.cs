@@ -1,5 +1,7 @@
 using System.Text.Json;
 using Shimmy.Tests.Fixtures;
+using Shimmy.Tests.Fixtures.Models;
+using Shimmy.Tests.Fixtures.Servers;
 
 namespace Shimmy.Tests.Executable.Devices;
 

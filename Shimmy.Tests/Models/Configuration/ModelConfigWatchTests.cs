@@ -3,6 +3,7 @@ using Shimmy.Models.Configuration;
 using Shimmy.Models.Discovery;
 using Shimmy.Models.Registry;
 using Shimmy.Tests.Fixtures;
+using Shimmy.Tests.Fixtures.Models;
 using Shimmy.Tests.Models.Discovery;
 
 namespace Shimmy.Tests.Models.Configuration;

@@ -1,6 +1,7 @@
 using Shimmy.Gguf;
 using Shimmy.Models.Discovery;
 using Shimmy.Tests.Fixtures;
+using Shimmy.Tests.Fixtures.Models;
 
 namespace Shimmy.Tests.Models.Discovery;
 

@@ -2,6 +2,7 @@ using Shimmy.Models;
 using Shimmy.Models.Configuration;
 using Shimmy.Models.Discovery;
 using Shimmy.Tests.Fixtures;
+using Shimmy.Tests.Fixtures.Models;
 
 namespace Shimmy.Tests.Models.Discovery;
 

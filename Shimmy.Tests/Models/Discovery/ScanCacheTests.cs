@@ -1,5 +1,6 @@
 using Shimmy.Models.Discovery;
 using Shimmy.Tests.Fixtures;
+using Shimmy.Tests.Fixtures.Models;
 
 namespace Shimmy.Tests.Models.Discovery;
 

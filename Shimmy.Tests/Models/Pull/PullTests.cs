@@ -3,6 +3,8 @@ using Shimmy.Models;
 using Shimmy.Models.Discovery;
 using Shimmy.Models.Pull;
 using Shimmy.Tests.Fixtures;
+using Shimmy.Tests.Fixtures.Models;
+using Shimmy.Tests.Fixtures.Servers;
 using Shimmy.Tests.Models.Discovery;
 
 namespace Shimmy.Tests.Models.Pull;

@@ -1,4 +1,4 @@
-using Shimmy.Tests.Fixtures;
+using Shimmy.Tests.Fixtures.Servers;
 
 namespace Shimmy.Tests.Models.Pull;
 

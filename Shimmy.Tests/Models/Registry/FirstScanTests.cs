@@ -6,6 +6,8 @@ using Shimmy.Models.Registry;
 using Shimmy.Models.Residency;
 using Shimmy.Server;
 using Shimmy.Tests.Fixtures;
+using Shimmy.Tests.Fixtures.Models;
+using Shimmy.Tests.Fixtures.Servers;
 
 namespace Shimmy.Tests.Models.Registry;
 

@@ -3,6 +3,7 @@ using Shimmy.Engine.Memory;
 using Shimmy.Models;
 using Shimmy.Models.Residency;
 using Shimmy.Tests.Fixtures;
+using Shimmy.Tests.Fixtures.Models;
 
 namespace Shimmy.Tests.Models.Residency;
 

@@ -2,6 +2,8 @@ using Shimmy.Engine;
 using Shimmy.Models;
 using Shimmy.Models.Residency;
 using Shimmy.Tests.Fixtures;
+using Shimmy.Tests.Fixtures.Models;
+using Shimmy.Tests.Fixtures.Servers;
 
 namespace Shimmy.Tests.Models.Residency;
 

@@ -2,6 +2,7 @@ using Shimmy.Engine;
 using Shimmy.Models;
 using Shimmy.Models.Residency;
 using Shimmy.Tests.Fixtures;
+using Shimmy.Tests.Fixtures.Models;
 
 namespace Shimmy.Tests.Models.Residency;
 

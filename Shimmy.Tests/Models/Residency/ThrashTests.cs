@@ -2,7 +2,8 @@ using System.Text;
 using Shimmy.Engine;
 using Shimmy.Models;
 using Shimmy.Models.Residency;
-using Shimmy.Tests.Fixtures;
+using Shimmy.Tests.Fixtures.Models;
+using Shimmy.Tests.Fixtures.Servers;
 
 namespace Shimmy.Tests.Models.Residency;
 

@@ -1,6 +1,6 @@
 using System.Text;
 using System.Text.Json;
-using Shimmy.Tests.Fixtures;
+using Shimmy.Tests.Fixtures.Models;
 using Shimmy.Tests.Soak.Traffic;
 
 namespace Shimmy.Tests.Soak.Fuzz;

@@ -1,8 +1,8 @@
 using System.Text.Json;
 using Shimmy.Chat.Media;
 using Shimmy.Engine;
-using Shimmy.Tests.Fixtures;
-using static Shimmy.Tests.Fixtures.WorkerFixture;
+using Shimmy.Tests.Fixtures.Servers;
+using static Shimmy.Tests.Fixtures.Servers.WorkerFixture;
 
 namespace Shimmy.Tests.Worker.Media;
 

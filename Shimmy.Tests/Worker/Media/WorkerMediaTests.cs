@@ -3,8 +3,10 @@ using Shimmy.Chat.Media;
 using Shimmy.Engine;
 using Shimmy.Engine.Runtimes;
 using Shimmy.Tests.Fixtures;
+using Shimmy.Tests.Fixtures.Models;
+using Shimmy.Tests.Fixtures.Servers;
 using Shimmy.Worker;
-using static Shimmy.Tests.Fixtures.WorkerFixture;
+using static Shimmy.Tests.Fixtures.Servers.WorkerFixture;
 
 namespace Shimmy.Tests.Worker.Media;
 

@@ -4,7 +4,9 @@ using Microsoft.Extensions.Logging;
 using Shimmy.Engine;
 using Shimmy.Engine.Workers;
 using Shimmy.Tests.Fixtures;
-using static Shimmy.Tests.Fixtures.WorkerFixture;
+using Shimmy.Tests.Fixtures.Models;
+using Shimmy.Tests.Fixtures.Servers;
+using static Shimmy.Tests.Fixtures.Servers.WorkerFixture;
 
 namespace Shimmy.Tests.Worker.Model;
 

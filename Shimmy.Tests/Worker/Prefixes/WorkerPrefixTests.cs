@@ -1,7 +1,8 @@
 using Shimmy.Engine;
 using Shimmy.Gguf;
 using Shimmy.Tests.Fixtures;
-using static Shimmy.Tests.Fixtures.WorkerFixture;
+using Shimmy.Tests.Fixtures.Models;
+using static Shimmy.Tests.Fixtures.Servers.WorkerFixture;
 
 namespace Shimmy.Tests.Worker.Prefixes;
 

@@ -1,7 +1,9 @@
 using Shimmy.Engine;
 using Shimmy.Tests.Fixtures;
+using Shimmy.Tests.Fixtures.Models;
+using Shimmy.Tests.Fixtures.Servers;
 using Shimmy.Worker.Prefixes;
-using static Shimmy.Tests.Fixtures.WorkerFixture;
+using static Shimmy.Tests.Fixtures.Servers.WorkerFixture;
 
 namespace Shimmy.Tests.Worker.Prefixes;
 

@@ -1,8 +1,9 @@
 using Shimmy.Engine;
 using Shimmy.Tests.Fixtures;
+using Shimmy.Tests.Fixtures.Models;
 using Shimmy.Worker.Model;
 using Shimmy.Worker.Native;
-using static Shimmy.Tests.Fixtures.WorkerFixture;
+using static Shimmy.Tests.Fixtures.Servers.WorkerFixture;
 
 namespace Shimmy.Tests.Worker.Sampling;
 

@@ -4,6 +4,8 @@ using Shimmy.Chat.Grammars;
 using Shimmy.Chat.Grammars.Schemas;
 using Shimmy.Engine;
 using Shimmy.Tests.Fixtures;
+using Shimmy.Tests.Fixtures.Models;
+using Shimmy.Tests.Fixtures.Servers;
 
 namespace Shimmy.Tests.Chat.Grammars.Schemas;
 

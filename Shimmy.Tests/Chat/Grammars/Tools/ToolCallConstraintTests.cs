@@ -3,7 +3,7 @@ using Shimmy.Chat.Grammars;
 using Shimmy.Chat.Grammars.Tools;
 using Shimmy.Chat.Messages;
 using Shimmy.Chat.Output.Tools;
-using Shimmy.Tests.Fixtures;
+using Shimmy.Tests.Fixtures.Models;
 
 namespace Shimmy.Tests.Chat.Grammars.Tools;
 
