@@ -243,7 +243,12 @@ internal sealed partial class ShimmyServer : IAsyncDisposable
         if (replayed is not null)
             next = With(new Replayer(replayed, options.ReplayPasses).InvokeAsync, next);
         if (options.LlamaServer is { } loading)
-            next = With(new LoadingMiddleware(loading.Loading.Task).InvokeAsync, next);
+        {
+            // Its clients ask /health until the model is in memory.
+            next = With((context, inner) => loading.Loading.Task.IsCompletedSuccessfully
+                ? inner(context)
+                : throw new ApiException(503, "Loading model", "loading") { RetryAfterSeconds = 1 }, next);
+        }
         var keys = new ApiKeysMiddleware(options.Keys, options.MetricsKeys);
         var hosts = new HostCheckMiddleware(options.AllowedHosts);
         next = With(keys.InvokeAsync, next);

@@ -204,6 +204,8 @@ internal sealed class WorkerHost(FrameReader incoming, FrameWriter outgoing) : I
         var seed = Math.Min(request.Options.Seed ?? (uint)Random.Shared.NextInt64(0, uint.MaxValue), uint.MaxValue - 1);
         var shown = model.Vocabulary.ControlTokensIn(request.ShownControlTokens);
         var adapters = model.Adapters.Choose(request.Options.Loras);
+        if (request.Grammar is not null)
+            model.Vocabulary.PrepareTrie();
         var sampler = new Sampler(model.Vocabulary, request, shown, seed, model.ContextLength, _grammars);
         sampler.AcceptPrompt(media.Count == 0 ? prompt : [.. prompt.Where(token => token >= 0)]);
         _scheduler!.Submit(new Sequence(id, prompt, request.Options, sampler, seed, model.ContextLength)

@@ -1,8 +1,11 @@
+using System.Text.Json;
+using Shimmy.Chat.Grammars.Schemas;
 using Shimmy.Engine;
 using Shimmy.Tests.Fixtures;
 using Shimmy.Tests.Fixtures.Models;
 using Shimmy.Worker.Model;
 using Shimmy.Worker.Native;
+using Shimmy.Worker.Sampling;
 using static Shimmy.Tests.Fixtures.Servers.WorkerFixture;
 
 namespace Shimmy.Tests.Worker.Sampling;
@@ -111,6 +114,28 @@ public sealed class SamplerChainTests
     }
 
     [TestMethod]
+    [DataRow("any JSON", null)]
+    [DataRow("strings of few characters", """root ::= "[" ("\"" [^"\\]{0,9} "\"" ","?){1,4} "]" """)]
+    [DataRow("words with a common beginning", """root ::= ("a" | "an" | "and" | " The" | " There" | "\n" [à-ÿ一-龥]+ | .)+""")]
+    [DataRow("nothing twice", """root ::= ("(" root ")" | [0-9]+ ("." [0-9]+)?)? " "? """)]
+    public void A_mask_is_what_the_grammar_of_the_library_says_of_every_token(string name, string? grammar)
+    {
+        using var anything = JsonDocument.Parse("true");
+
+        // The vocabulary of the demo model has words, bytes and control tokens.
+        using var demo = new SamplerChain(new ModelSpec
+        {
+            Name = "demo",
+            Path = Path.Combine(AppContext.BaseDirectory, "models", "shimmy-demo.gguf"),
+            ContextLength = 256,
+        });
+
+        var masked = demo.AssertMasks(grammar ?? AnswerGrammar.OfSchema(anything.RootElement).Text, name);
+
+        Assert.IsGreaterThan(100, masked, "too few tokens of too few masks were told apart");
+    }
+
+    [TestMethod]
     public void Another_seed_and_each_setting_make_a_difference()
     {
         var prompt = Prompt.FromText("Once upon a time");
@@ -156,6 +181,58 @@ internal sealed class SamplerChain : IDisposable
             drawn.Add(chosen);
         }
         return drawn;
+    }
+
+    /// <summary>
+    /// Fails where the mask of a grammar lets other tokens follow than the grammar itself, each tested alone, along texts of chance. Gives
+    /// how many tokens were allowed beside others that were not.
+    /// </summary>
+    public int AssertMasks(string grammar, string name)
+    {
+        var (vocabulary, random, told, states) = (_model.Vocabulary, new Random(7), 0, new GrammarStateCache());
+        for (var texts = 0; texts < 8; texts++)
+        {
+            using var mask = new GrammarMask(
+                new GenerationRequest { Prompt = Prompt.FromText(""), Grammar = grammar }, vocabulary, new HashSet<int>(), [], states);
+            using var alone = SamplerHandle.Grammar(vocabulary.Native, grammar, "root")!;
+            for (var tokens = 0; tokens < 24; tokens++)
+            {
+                var (logits, candidates) = (new float[vocabulary.Size], new LlamaTokenData[Sampler.CandidatesCapacity(vocabulary.Size)]);
+                var chance = Array.ConvertAll(logits, _ => random.NextSingle());
+                var cuts = new Dictionary<int, int[]>();
+                foreach (var cut in (int[])[1, 8, 1, 8])
+                    cuts[cut] = Likeliest(cut);
+                mask.Apply(logits, candidates, cut: 0);
+                var allowed = Enumerable.Range(0, vocabulary.Size).Where(token => logits[token] == 0).ToList();
+                var expected = Enumerable.Range(0, vocabulary.Size).Where(token =>
+                {
+                    var candidate = new LlamaTokenData { Id = token, Logit = 1 };
+                    alone.Forbid(new Span<LlamaTokenData>(ref candidate));
+                    return candidate.Logit == 1 && (!vocabulary.IsControl(token) || vocabulary.IsEnd(token));
+                }).ToList();
+                CollectionAssert.AreEqual(expected, allowed, $"{name}: token {tokens} of text {texts}");
+                foreach (var (cut, likeliest) in cuts)
+                {
+                    CollectionAssert.AreEqual(expected.OrderByDescending(token => chance[token]).Take(cut).ToArray(), likeliest,
+                        $"{name}: the likeliest {cut} at token {tokens} of text {texts}");
+                }
+                told += allowed.Count < vocabulary.Size ? allowed.Count : 0;
+                var next = allowed[random.Next(allowed.Count)];
+                if (vocabulary.IsEnd(next))
+                    break;
+                alone.Accept(mask.Accept(next, logits, candidates));
+
+                int[] Likeliest(int cut)
+                {
+                    var those = chance.ToArray();
+                    var found = mask.Apply(those, candidates, cut);
+                    if (found == 0)
+                        found = TopCandidates.Select(those, cut, candidates);
+                    return [.. candidates[..Math.Min(cut, found)].Select(candidate => candidate.Id)];
+                }
+            }
+        }
+        return told;
     }
 
     /// <summary>

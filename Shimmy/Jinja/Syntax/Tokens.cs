@@ -68,8 +68,7 @@ internal sealed class TokenStream(IReadOnlyList<Token> tokens)
     /// <summary>An error at the next token.</summary>
     public TemplateException Error(string message) => TemplateException.Syntax(message, Current.Line, Current.Column);
 
-    private TemplateException Unexpected(string expected) =>
-        Error($"expected token {expected}, got '{Current.Describe()}'");
+    private TemplateException Unexpected(string expected) => Error($"expected token {expected}, got '{Current.Describe()}'");
 }
 
 /// <summary>A token of a template.</summary>

@@ -12,7 +12,7 @@ internal sealed class Vocabulary
     private readonly byte[]?[] _pieces;
     private readonly Lazy<ControlTokens> _controlTokens;
     private readonly Lazy<int[]> _control;
-    private readonly Lazy<TokensByFirstRune> _tokensByFirstRune;
+    private readonly Lazy<TokenTrie> _trie;
     private readonly Lazy<TokenExtensions> _tokenExtensions;
 
     public Vocabulary(ModelHandle model)
@@ -25,7 +25,7 @@ internal sealed class Vocabulary
         _pieces = new byte[]?[Size];
         _controlTokens = new Lazy<ControlTokens>(FindControlTokens);
         _control = new Lazy<int[]>(() => [.. Enumerable.Range(0, Size).Where(IsControl)]);
-        _tokensByFirstRune = new Lazy<TokensByFirstRune>(() => new TokensByFirstRune(this));
+        _trie = new Lazy<TokenTrie>(() => new TokenTrie(this));
         _tokenExtensions = new Lazy<TokenExtensions>(() => new TokenExtensions(this));
         var endTokens = new List<int>();
         for (var token = 0; token < Size; token++)
@@ -72,8 +72,15 @@ internal sealed class Vocabulary
     /// <summary>Control tokens and the unknown token, none of which adds text to an answer.</summary>
     public IReadOnlyList<int> ControlTokens => _control.Value;
 
-    /// <summary>The tokens by the first character of their text; made at the first use.</summary>
-    public TokensByFirstRune TokensByFirstRune => _tokensByFirstRune.Value;
+    /// <summary>The tokens by the characters of their text; made at the first use.</summary>
+    public TokenTrie Trie => _trie.Value;
+
+    /// <summary>Begins to make <see cref="Trie"/>, which takes a while, where it is not made yet.</summary>
+    public void PrepareTrie()
+    {
+        if (!_trie.IsValueCreated)
+            ThreadPool.QueueUserWorkItem(static vocabulary => _ = vocabulary.Trie, this, preferLocal: false);
+    }
 
     /// <summary>The tokens that extend another by one character; made at the first use.</summary>
     public TokenExtensions TokenExtensions => _tokenExtensions.Value;

@@ -1,5 +1,4 @@
 using System.Buffers;
-using System.Runtime.InteropServices;
 using System.Text;
 using Shimmy.Engine;
 using Shimmy.Worker.Model;
@@ -28,7 +27,6 @@ internal sealed class GrammarMask : IDisposable
     private readonly LogitBias[] _biases;
     private readonly GrammarStateCache _states;
     private readonly GrammarTrigger? _trigger;
-    private readonly List<LlamaTokenData> _others = [];
     private SamplerHandle? _grammar;
     private GrammarPath _path = GrammarPath.None;
     private bool _betweenCharacters = true;
@@ -80,27 +78,54 @@ internal sealed class GrammarMask : IDisposable
         return !float.IsNegativeInfinity(candidate.Logit);
     }
 
-    /// <summary>Sets the logits of all tokens that may not follow to negative infinity, or of as many as matter.</summary>
-    /// <param name="logits">All logits.</param>
+    /// <summary>Whether it has a say at the next token.</summary>
+    public bool IsActive => _grammar is not null;
+
+    /// <summary>The tokens that may follow, likeliest first, where they are known and few: gives how many; 0 where they are not.</summary>
+    public int Few(ReadOnlySpan<float> logits, Span<LlamaTokenData> candidates)
+    {
+        var count = 0;
+        foreach (var token in _path.State?.Mask?.Few ?? [])
+        {
+            if (!IsHidden(token) && !float.IsNaN(logits[token]) && !float.IsNegativeInfinity(logits[token]))
+                candidates[count++] = new LlamaTokenData { Id = token, Logit = logits[token] };
+        }
+        candidates[..count].Sort(TopCandidates.LargestFirst);
+        return count;
+    }
+
+    /// <summary>
+    /// How many of the likeliest tokens are tested before the whole vocabulary is; 0 where the choice is cut to too many for that.
+    /// </summary>
+    /// <param name="cut">As of <see cref="Apply"/>.</param>
+    /// <param name="vocabulary">Tokens of the vocabulary.</param>
+    public static int LikeliestOf(int cut, int vocabulary) =>
+        cut is 0 or > MostLikeliest / 2 ? 0 : Math.Min(vocabulary, Math.Max(cut * 2, FewestLikeliest));
+
+    /// <summary>Finds the tokens that may follow, as many as matter.</summary>
+    /// <param name="logits">All logits; those of tokens that may not follow are set to negative infinity where 0 is returned.</param>
     /// <param name="candidates">Buffer of <see cref="Sampler.CandidatesCapacity"/>.</param>
     /// <param name="cut">
     /// How many of the likeliest allowed tokens are enough, because the choice is cut to them first: 1 where it is greedy, else top-k; 0
     /// where all matter.
     /// </param>
-    public void Apply(Span<float> logits, Span<LlamaTokenData> candidates, int cut)
+    /// <param name="selected">How many candidates are the likeliest of all tokens, likeliest first; 0 where that is not known.</param>
+    /// <returns>
+    /// How many candidates are the likeliest that may follow, likeliest first; 0 where the logits have to be looked through again.
+    /// </returns>
+    public int Apply(Span<float> logits, Span<LlamaTokenData> candidates, int cut, int selected = 0)
     {
         if (_grammar is not { } grammar)
-            return;
-        if (_path.State?.Mask is { } known)
-        {
-            Forbid(known, logits);
-        }
-        else if (!ApplyToLikeliest(grammar, logits, candidates, cut))
-        {
-            var mask = MaskOf(grammar, candidates);
-            _path.Keep(mask);
-            Forbid(mask, logits);
-        }
+            return 0;
+        if (cut > 0 && Few(logits, candidates) is > 0 and var few)
+            return few;
+        var mask = _path.State?.Mask;
+        if (OfLikeliest(grammar, mask, logits, candidates, cut, selected) is > 0 and var enough)
+            return enough;
+        if (mask is null)
+            _path.Keep(mask = MaskOf(grammar, candidates));
+        Forbid(mask, logits);
+        return 0;
     }
 
     /// <summary>
@@ -170,57 +195,63 @@ internal sealed class GrammarMask : IDisposable
     private (char Character, int Token)? OnlyCharacter(
         SamplerHandle grammar, IReadOnlyDictionary<char, int> ofThese, Span<LlamaTokenData> candidates)
     {
-        var tokens = _vocabulary.TokensByFirstRune;
-        if (_path.State is { } state)
+        var groups = _vocabulary.Trie.Groups;
+        if (_path.OnlyCharacter is { } known)
         {
-            state.OnlyGroup ??= OnlyGroup(grammar, candidates);
-            return state.OnlyGroup is >= 0 and var group && ofThese.ContainsKey((char)tokens.Groups[group].Character.Value)
-                ? ((char)tokens.Groups[group].Character.Value, tokens.Groups[group].Speaker)
-                : null;
+            if (known is < 0 or > char.MaxValue || !ofThese.ContainsKey((char)known))
+                return null;
+            var speaker = groups.First(group => group.Character.Value == known).Speaker;
+            return speaker < 0 ? null : ((char)known, speaker);
         }
         return OnlyGroup(grammar, candidates, ofThese) is >= 0 and var only
-            ? ((char)tokens.Groups[only].Character.Value, tokens.Groups[only].Speaker)
+            ? ((char)groups[only].Character.Value, groups[only].Speaker)
             : null;
     }
 
-    // The number of the one group that may follow, of ASCII alone, or of some characters alone; -1 where there is none such.
-    private int OnlyGroup(SamplerHandle grammar, Span<LlamaTokenData> candidates, IReadOnlyDictionary<char, int>? ofThese = null)
+    // The same where the states of the grammar do not say it: the number of the one group of tokens that may follow, of ASCII alone; -1
+    // where there is none such.
+    private int OnlyGroup(SamplerHandle grammar, Span<LlamaTokenData> candidates, IReadOnlyDictionary<char, int> ofThese)
     {
-        var tokens = _vocabulary.TokensByFirstRune;
-        var ascii = 0;
-        while (ascii < tokens.Groups.Count && tokens.Groups[ascii].Character.IsAscii)
+        var tokens = _vocabulary.Trie;
+        var tested = 0;
+        foreach (var (character, speaker, _) in tokens.Groups)
         {
-            candidates[ascii] = new LlamaTokenData { Id = tokens.Groups[ascii].Speaker, Logit = 1f };
-            ascii++;
+            if (speaker >= 0 && character.IsAscii)
+                candidates[tested++] = new LlamaTokenData { Id = speaker, Logit = 1f };
         }
-        grammar.Forbid(candidates[..ascii]);
+        grammar.Forbid(candidates[..tested]);
         var only = -1;
-        for (var i = 0; i < ascii; i++)
+        foreach (var candidate in candidates[..tested])
         {
-            if (float.IsNegativeInfinity(candidates[i].Logit))
+            if (float.IsNegativeInfinity(candidate.Logit))
                 continue;
             if (only >= 0)
                 return -1;
-            only = i;
+            only = candidate.Id;
         }
-        if (only < 0 || ofThese?.ContainsKey((char)tokens.Groups[only].Character.Value) == false)
+        var group = 0;
+        while (only >= 0 && tokens.Groups[group].Speaker != only)
+            group++;
+        if (only < 0 || !ofThese.ContainsKey((char)tokens.Groups[group].Character.Value))
             return -1;
-        var tested = 0;
-        for (var i = ascii; i < tokens.Groups.Count; i++)
-            candidates[tested++] = new LlamaTokenData { Id = tokens.Groups[i].Speaker, Logit = 1f };
-        foreach (var token in tokens.Single)
+        tested = 0;
+        foreach (var (character, speaker, others) in tokens.Groups)
         {
-            // What is kept for other answers may not depend on what is shown in this one.
-            if (ofThese is null || !IsHidden(token))
-                candidates[tested++] = new LlamaTokenData { Id = token, Logit = 1f };
+            if (speaker < 0 || !character.IsAscii)
+            {
+                foreach (var token in speaker < 0 ? others : [speaker])
+                    candidates[tested++] = new LlamaTokenData { Id = token, Logit = 1f };
+            }
         }
+        foreach (var token in tokens.Single.Where(token => !IsHidden(token)))
+            candidates[tested++] = new LlamaTokenData { Id = token, Logit = 1f };
         grammar.Forbid(candidates[..tested]);
         foreach (var candidate in candidates[..tested])
         {
             if (!float.IsNegativeInfinity(candidate.Logit))
                 return -1;
         }
-        return only;
+        return group;
     }
 
     private GrammarPath PathOf(string grammar, string root) => new(_states.Of(grammar, root));
@@ -228,87 +259,59 @@ internal sealed class GrammarMask : IDisposable
     // llama.cpp's grammars match the text of control tokens, but that text is not part of the answer, which would then break the grammar.
     private bool IsHidden(int token) => _vocabulary.IsControl(token) && !_shown.Contains(token) && !_vocabulary.IsEnd(token);
 
-    // Masks the most likely tokens only. True where enough of them are allowed: the choice is cut to so many first, so that no other token
-    // can be chosen.
-    private bool ApplyToLikeliest(SamplerHandle grammar, Span<float> logits, Span<LlamaTokenData> candidates, int cut)
+    // Those of the likeliest that may follow; 0 where they are fewer than the choice is cut to.
+    private int OfLikeliest(
+        SamplerHandle grammar, TokenMask? mask, ReadOnlySpan<float> logits, Span<LlamaTokenData> candidates, int cut, int selected)
     {
-        if (cut is 0 or > MostLikeliest / 2)
-            return false;
-        var count = TopCandidates.Select(logits, Math.Min(logits.Length, Math.Max(cut * 2, FewestLikeliest)), candidates);
-        grammar.Forbid(candidates[..count]);
+        if (LikeliestOf(cut, logits.Length) is not (> 0 and var likeliest))
+            return 0;
+        var count = selected > 0 ? selected : TopCandidates.Select(logits, likeliest, candidates);
+        if (mask is null)
+            grammar.Forbid(candidates[..count]);
         var allowed = 0;
         foreach (var candidate in candidates[..count])
         {
-            if (float.IsNegativeInfinity(candidate.Logit) || IsHidden(candidate.Id))
-                logits[candidate.Id] = float.NegativeInfinity;
-            else
-                allowed++;
+            var follows = mask is null ? !float.IsNegativeInfinity(candidate.Logit) : mask.Has(candidate.Id);
+            if (follows && !IsHidden(candidate.Id))
+                candidates[allowed++] = candidate;
         }
-        return allowed >= cut;
+        return allowed >= cut ? allowed : 0;
     }
 
-    // A bit for each token of the vocabulary, set where the grammar lets it follow, hidden ones too.
-    private ulong[] MaskOf(SamplerHandle grammar, Span<LlamaTokenData> candidates)
+    // The tokens that the grammar lets follow, hidden ones too.
+    private TokenMask MaskOf(SamplerHandle grammar, Span<LlamaTokenData> candidates)
     {
-        var mask = new ulong[(_vocabulary.Size + 63) / 64];
-        var tested = 0;
-        var tokens = _vocabulary.TokensByFirstRune;
-        foreach (var token in tokens.Single)
-            candidates[tested++] = new LlamaTokenData { Id = token, Logit = 1f };
-        var takes = tested;
+        var mask = new TokenMask(_vocabulary.Size);
+        var tokens = _vocabulary.Trie;
+        Judge(grammar, tokens.Single, mask, candidates);
+        if (_path.Allow(tokens, mask))
+            return mask;
+        // llama.cpp judges them one by one. Inside a UTF-8 character the first character of a token says nothing about its next bytes.
         foreach (var (_, speaker, others) in tokens.Groups)
         {
-            candidates[tested++] = new LlamaTokenData { Id = speaker, Logit = 1f };
-            // Inside a UTF-8 character the first character of a token says nothing about its next bytes.
-            for (var i = 0; !_betweenCharacters && i < others.Length; i++)
-                candidates[tested++] = new LlamaTokenData { Id = others[i], Logit = 1f };
+            if (speaker >= 0)
+                Judge(grammar, [speaker], mask, candidates);
+            if (speaker < 0 || !_betweenCharacters || mask.Has(speaker))
+                Judge(grammar, others, mask, candidates);
         }
-        grammar.Forbid(candidates[..tested]);
-        Keep(candidates[..tested]);
-        if (!_betweenCharacters)
-            return mask;
-        foreach (var (_, _, others) in tokens.Groups)
-        {
-            if (float.IsNegativeInfinity(candidates[takes++].Logit))
-                continue;
-            foreach (var token in others)
-                _others.Add(new LlamaTokenData { Id = token, Logit = 1f });
-        }
-        var rest = CollectionsMarshal.AsSpan(_others);
-        grammar.Forbid(rest);
-        Keep(rest);
-        _others.Clear();
         return mask;
+    }
 
-        void Keep(ReadOnlySpan<LlamaTokenData> of)
+    private static void Judge(SamplerHandle grammar, IReadOnlyList<int> tokens, TokenMask mask, Span<LlamaTokenData> candidates)
+    {
+        for (var i = 0; i < tokens.Count; i++)
+            candidates[i] = new LlamaTokenData { Id = tokens[i], Logit = 1f };
+        grammar.Forbid(candidates[..tokens.Count]);
+        foreach (var candidate in candidates[..tokens.Count])
         {
-            foreach (var candidate in of)
-            {
-                if (!float.IsNegativeInfinity(candidate.Logit))
-                    mask[candidate.Id >> 6] |= 1UL << (candidate.Id & 63);
-            }
+            if (!float.IsNegativeInfinity(candidate.Logit))
+                mask.Add(candidate.Id);
         }
     }
 
-    private void Forbid(ulong[] mask, Span<float> logits)
+    private void Forbid(TokenMask mask, Span<float> logits)
     {
-        for (var word = 0; word < mask.Length; word++)
-        {
-            var allowed = mask[word];
-            var tokens = logits[(word << 6)..Math.Min(logits.Length, (word + 1) << 6)];
-            if (allowed == 0)
-            {
-                tokens.Fill(float.NegativeInfinity);
-                continue;
-            }
-            if (allowed == ulong.MaxValue)
-                continue;
-            for (var i = 0; i < tokens.Length; i++)
-            {
-                if ((allowed >> i & 1) == 0)
-                    tokens[i] = float.NegativeInfinity;
-            }
-        }
+        mask.Apply(logits);
         foreach (var token in _vocabulary.ControlTokens)
         {
             if (IsHidden(token))

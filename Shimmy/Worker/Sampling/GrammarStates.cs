@@ -1,6 +1,7 @@
 using System.Buffers;
 using System.Text;
 using Shimmy.Engine.Grammars;
+using Shimmy.Worker.Model;
 
 namespace Shimmy.Worker.Sampling;
 
@@ -9,8 +10,8 @@ namespace Shimmy.Worker.Sampling;
 /// out about a state, above all which tokens of the vocabulary may follow, is kept with it, for all answers under the same grammar.
 ///
 /// A state is a set of stacks, as in llama.cpp's own parser: what each still has to match, the next character first. Stacks share their
-/// lower parts, and equal ones are one object. llama.cpp judges every token all the same: what is kept here is only its judgement. Used by
-/// the scheduler's thread.
+/// lower parts, and equal ones are one object. A character leads on by its class alone: characters that no rule tells apart are one class.
+/// llama.cpp tests every token that is chosen all the same. Used by the scheduler's thread.
 /// </summary>
 internal sealed class GrammarStates
 {
@@ -19,12 +20,15 @@ internal sealed class GrammarStates
     private const int MostStacks = 100_000;
     private const int MostMasks = 256;
     private const int LongestText = 1 << 17;
+    private const int LastCharacter = 0x10FFFF;
 
     // Stacks of all states and states behind them. Beyond it all is dropped: texts without end that never come again are not worth more.
     private const int MostReferences = 2_000_000;
 
     private readonly GrammarElement[] _elements;
     private readonly int[] _begins;
+    private readonly int[] _classes; // the first character of each
+    private readonly int[] _asciiClasses = new int[128];
     private readonly Dictionary<long, Stack> _stacks = [];
     private readonly Dictionary<string, GrammarState> _states = new(StringComparer.Ordinal);
     private readonly HashSet<long> _expanded = [];
@@ -46,6 +50,9 @@ internal sealed class GrammarStates
         _elements = new GrammarElement[count];
         for (var i = 0; i < _begins.Length; i++)
             grammar.Rules[i].Elements.CopyTo(_elements, _begins[i]);
+        _classes = ClassesOf(_elements);
+        for (var i = 0; i < _asciiClasses.Length; i++)
+            _asciiClasses[i] = SearchClass(i);
         foreach (var begin in AlternativesOf(root))
             Expand(begin, null);
         Start = TakeState();
@@ -56,6 +63,9 @@ internal sealed class GrammarStates
 
     /// <summary>Whether there was too much to keep: nothing has a state any more.</summary>
     public bool IsDropped { get; private set; }
+
+    /// <summary>Whether a state may be missing because there were too many.</summary>
+    public bool IsFull { get; private set; }
 
     /// <summary>The states of a grammar's text; null where it is too long for that, or not understood.</summary>
     /// <param name="text">The grammar.</param>
@@ -82,40 +92,123 @@ internal sealed class GrammarStates
     }
 
     /// <summary>The state behind a character; null where none may follow, or where there are too many states.</summary>
-    public GrammarState? Next(GrammarState state, Rune character)
+    /// <param name="state">The state before it.</param>
+    /// <param name="character">Code point.</param>
+    public GrammarState? Next(GrammarState state, int character)
     {
-        if (IsDropped)
-            return null;
-        if (state.Following.TryGetValue(character.Value, out var known))
+        var ofClass = (uint)character < (uint)_asciiClasses.Length ? _asciiClasses[character] : SearchClass(character);
+        var known = state.Following?[ofClass];
+        return known is null ? Follow(state, ofClass) : known == GrammarState.Nothing ? null : known;
+    }
+
+    /// <summary>
+    /// Adds the tokens of a tree that may follow in a state. False where the grammar has too many states to say.
+    /// </summary>
+    public bool Allow(GrammarState state, TokenTrie tokens, TokenMask mask)
+    {
+        var before = new GrammarState[TokenTrie.LongestToken + 1]; // by depth
+        before[0] = state;
+        var nodes = tokens.Nodes;
+        for (var i = 0; i < nodes.Length;)
+        {
+            ref readonly var node = ref nodes[i];
+            if (Next(before[node.Depth], node.Character) is not { } next)
+            {
+                if (IsFull)
+                    return false;
+                i = node.Behind;
+                continue;
+            }
+            before[node.Depth + 1] = next;
+            foreach (var token in tokens.TokensAt(i++))
+                mask.Add(token);
+        }
+        return true;
+    }
+
+    /// <summary>The one character that may follow in a state; -1 where several or the end may, or where it is not known.</summary>
+    public int OnlyCharacter(GrammarState state)
+    {
+        if (state.Only is { } known)
             return known;
-        foreach (var stack in state.Stacks)
+        var only = -1;
+        for (var i = 0; i < _classes.Length && !state.MayEnd; i++)
         {
-            if (Match(stack.Position, character.Value, out var behind))
-                Expand(behind, stack.Below);
+            if (Next(state, _classes[i]) is null)
+                continue;
+            if (only >= 0 || i + 1 == _classes.Length || _classes[i + 1] > _classes[i] + 1)
+            {
+                only = -1;
+                break;
+            }
+            only = _classes[i];
         }
-        var next = TakeState();
-        if (state.Following.Count < MostStates)
-        {
-            state.Following[character.Value] = next;
-            _references++;
-        }
-        if (_references <= MostReferences)
-            return next;
-        IsDropped = true;
-        Start = null;
-        _states.Clear();
-        _stacks.Clear();
-        return null;
+        if (IsFull)
+            return -1;
+        state.Only = only;
+        return only;
     }
 
     /// <summary>Keeps which tokens may follow in a state; of grammars with very many states, not of all.</summary>
-    public void Keep(GrammarState state, ulong[] mask)
+    public void Keep(GrammarState state, TokenMask mask)
     {
         if (state.Mask is null && _masks < MostMasks)
         {
             _masks++;
             state.Mask = mask;
         }
+    }
+
+    private GrammarState? Follow(GrammarState state, int ofClass)
+    {
+        if (IsDropped)
+            return null;
+        foreach (var stack in state.Stacks)
+        {
+            if (Match(stack.Position, _classes[ofClass], out var behind))
+                Expand(behind, stack.Below);
+        }
+        var next = TakeState();
+        if (state.Following is null)
+        {
+            state.Following = new GrammarState?[_classes.Length];
+            _references += _classes.Length;
+        }
+        state.Following[ofClass] = next ?? GrammarState.Nothing;
+        if (_references <= MostReferences)
+            return next;
+        (IsDropped, IsFull) = (true, true);
+        Start = null;
+        _states.Clear();
+        _stacks.Clear();
+        return null;
+    }
+
+    // Where the elements of a grammar begin to say something else of characters.
+    private static int[] ClassesOf(GrammarElement[] elements)
+    {
+        var begins = new SortedSet<int> { 0 };
+        for (var i = 0; i < elements.Length; i++)
+        {
+            if (elements[i].Kind is GrammarElementKind.RangeEnd)
+            {
+                begins.Add(elements[i].Value + 1);
+            }
+            else if (elements[i].Kind is GrammarElementKind.Character or GrammarElementKind.NotCharacter or GrammarElementKind.OrCharacter)
+            {
+                begins.Add(elements[i].Value);
+                if (elements[i + 1].Kind != GrammarElementKind.RangeEnd)
+                    begins.Add(elements[i].Value + 1);
+            }
+        }
+        begins.RemoveWhere(begin => begin > LastCharacter);
+        return [.. begins];
+    }
+
+    private int SearchClass(int character)
+    {
+        var found = Array.BinarySearch(_classes, character);
+        return found >= 0 ? found : ~found - 1;
     }
 
     // What has to match next at a position, above what comes after the rule. Optional parts in a row are as deep as they are many: what
@@ -199,8 +292,9 @@ internal sealed class GrammarStates
     private GrammarState? TakeState()
     {
         GrammarState? state = null;
+        var hasAny = _tops.Count > 0 || _ends;
         // Stacks that were left out would make states equal that are not.
-        if ((_tops.Count > 0 || _ends) && _stacks.Count < MostStacks)
+        if (hasAny && _stacks.Count < MostStacks)
         {
             _tops.Sort(static (a, b) => a.Number.CompareTo(b.Number));
             var key = new StringBuilder(_ends ? "." : "", (2 * _tops.Count) + 1);
@@ -208,10 +302,11 @@ internal sealed class GrammarStates
                 key.Append((char)(stack.Number & 0xFFFF)).Append((char)(stack.Number >> 16));
             if (!_states.TryGetValue(key.ToString(), out state) && _states.Count < MostStates)
             {
-                _states[key.ToString()] = state = new GrammarState([.. _tops]);
+                _states[key.ToString()] = state = new GrammarState([.. _tops], _ends);
                 _references += _tops.Count;
             }
         }
+        IsFull |= state is null && (hasAny || _stacks.Count >= MostStacks);
         _tops.Clear();
         _expanded.Clear();
         _ends = false;
@@ -226,21 +321,26 @@ internal sealed class GrammarStates
 
 /// <summary>A state of a grammar (<see cref="GrammarStates"/>), with what was found out about it.</summary>
 /// <param name="stacks">What may follow.</param>
-internal sealed class GrammarState(GrammarStates.Stack[] stacks)
+/// <param name="mayEnd">Whether the text may end here.</param>
+internal sealed class GrammarState(GrammarStates.Stack[] stacks, bool mayEnd)
 {
+    /// <summary>Behind a character that may not follow.</summary>
+    public static readonly GrammarState Nothing = new([], false);
+
     /// <summary>The stacks that may follow.</summary>
     public GrammarStates.Stack[] Stacks => stacks;
 
-    /// <summary>The states behind characters that were met; null where the character may not follow.</summary>
-    public Dictionary<int, GrammarState?> Following { get; } = [];
+    /// <summary>Whether the text may end here.</summary>
+    public bool MayEnd => mayEnd;
 
-    /// <summary>A bit for each token of the vocabulary, set where it may follow; null where nobody has asked.</summary>
-    public ulong[]? Mask { get; set; }
+    /// <summary>The states behind characters, by their class; null for one that nobody has asked for.</summary>
+    public GrammarState?[]? Following { get; set; }
 
-    /// <summary>
-    /// The one group of tokens by their first character that may follow; -1 where there are several or none; null where nobody has asked.
-    /// </summary>
-    public int? OnlyGroup { get; set; }
+    /// <summary>The tokens that may follow; null where nobody has asked.</summary>
+    public TokenMask? Mask { get; set; }
+
+    /// <summary>The one character that may follow, -1 where several or none; null where nobody has asked.</summary>
+    public int? Only { get; set; }
 }
 
 /// <summary>The states of the grammars that were used last. Thread-safe; the states are not.</summary>
@@ -294,11 +394,19 @@ internal sealed class GrammarPath(GrammarStates? states)
     public GrammarState? State => _halfLength == 0 ? _state : null;
 
     /// <summary>Keeps which tokens may follow.</summary>
-    public void Keep(ulong[] mask)
+    public void Keep(TokenMask mask)
     {
         if (State is { } state)
             states!.Keep(state, mask);
     }
+
+    /// <summary>
+    /// Adds the tokens of a tree that may follow. False where they are to be judged one by one, as inside a character.
+    /// </summary>
+    public bool Allow(TokenTrie tokens, TokenMask mask) => State is { } state && states!.Allow(state, tokens, mask);
+
+    /// <summary>The one character that may follow, -1 where several or the end may; null where that is not known.</summary>
+    public int? OnlyCharacter => State is { } state ? states!.OnlyCharacter(state) : null;
 
     /// <summary>Goes on by the bytes of a token.</summary>
     public void Accept(ReadOnlySpan<byte> bytes)
@@ -320,7 +428,7 @@ internal sealed class GrammarPath(GrammarStates? states)
                 _halfLength = bytes.Length;
                 return;
             }
-            if (status != OperationStatus.Done || (_state = states!.Next(_state!, character)) is null)
+            if (status != OperationStatus.Done || (_state = states!.Next(_state!, character.Value)) is null)
             {
                 // Not UTF-8, or beyond the limits.
                 _state = null;

@@ -194,7 +194,9 @@ internal sealed class Sampler : IDisposable
             logits[token] += bias;
         if (_beforePenalties is null)
             _penalties?.Apply(logits);
-        var chosen = Choose(logits, candidates);
+        var selected = 0;
+        // Where chance has no part, few tokens that may follow are looked at alone.
+        var chosen = _greedy && _grammar.Few(logits, candidates) > 0 ? candidates[0].Id : Choose(logits, candidates, out selected);
         if (chosen < 0)
         {
             throw new EngineException(EngineFailure.GenerationFailed, "the model gave no usable logits (all are NaN or negative infinity)")
@@ -204,8 +206,12 @@ internal sealed class Sampler : IDisposable
         }
         if (!_grammar.Allows(chosen))
         {
-            _grammar.Apply(logits, candidates, _greedy ? 1 : _topK);
-            chosen = Choose(logits, candidates);
+            chosen = _grammar.Apply(logits, candidates, _greedy ? 1 : _topK, selected) switch
+            {
+                0 => Choose(logits, candidates, out _),
+                _ when _greedy => candidates[0].Id,
+                var allowed => _chain.Choose(candidates[..Math.Min(allowed, _topK)], sorted: true),
+            };
             // A complete grammar allows the end token only, which ignore_eos forbids.
             if (chosen < 0 && _ignoreEos && _vocabulary.EndTokens is [var end, ..])
                 return end;
@@ -233,12 +239,22 @@ internal sealed class Sampler : IDisposable
         _beforePenalties?.Accept(token);
     }
 
-    private int Choose(ReadOnlySpan<float> logits, Span<LlamaTokenData> candidates)
+    // Gives beside the token how many of the likeliest candidates stand in front, as they were before the chain: the grammar may refuse the
+    // token, and the choice is then among them.
+    private int Choose(ReadOnlySpan<float> logits, Span<LlamaTokenData> candidates, out int selected)
     {
+        selected = 0;
         if (_greedy)
             return TopCandidates.IndexOfMax(logits);
         int count;
-        if (_topK > 0)
+        if (_topK > 0 && _grammar.IsActive && GrammarMask.LikeliestOf(_topK, logits.Length) is > 0 and var likeliest)
+        {
+            selected = TopCandidates.Select(logits, likeliest, candidates);
+            count = Math.Min(selected, _topK);
+            candidates[..count].CopyTo(candidates[^_topK..]);
+            candidates = candidates[^_topK..];
+        }
+        else if (_topK > 0)
         {
             count = TopCandidates.Select(logits, _topK, candidates);
         }
