@@ -26,7 +26,7 @@ internal sealed class TokenTrie
         for (var token = 0; token < vocabulary.Size; token++)
         {
             var text = vocabulary.Spelled(token);
-            if (vocabulary.IsControl(token) || vocabulary.IsEnd(token) || !IsText(text.Span))
+            if (!Takes(vocabulary, token, text.Span))
             {
                 _single.Add(token);
                 continue;
@@ -69,14 +69,18 @@ internal sealed class TokenTrie
     /// </summary>
     public IReadOnlyList<(Rune Character, int Speaker, int[] Others)> Groups => _groups;
 
+    /// <summary>
+    /// Whether a token is in the tree of its vocabulary, as one that is text by itself. llama.cpp reads a text up to its first NUL, and
+    /// goes on where bytes are no UTF-8.
+    /// </summary>
+    public static bool Takes(Vocabulary vocabulary, int token, ReadOnlySpan<byte> text) =>
+        text.Length is > 0 and <= LongestToken && !text.Contains((byte)0) && Utf8.IsValid(text)
+        && !vocabulary.IsControl(token) && !vocabulary.IsEnd(token);
+
     /// <summary>The tokens whose text ends at a node.</summary>
     public ReadOnlySpan<int> TokensAt(int node) => _tokens.AsSpan(_nodes[node].FirstToken..FirstTokenOf(node + 1));
 
     private int FirstTokenOf(int node) => node < _nodes.Length ? _nodes[node].FirstToken : _tokens.Length;
-
-    // llama.cpp reads a text up to its first NUL, and goes on where bytes are no UTF-8.
-    private static bool IsText(ReadOnlySpan<byte> text) =>
-        text.Length is > 0 and <= LongestToken && !text.Contains((byte)0) && Utf8.IsValid(text);
 
     private static Node[] NodesOf(ReadOnlySpan<ReadOnlyMemory<byte>> sorted)
     {

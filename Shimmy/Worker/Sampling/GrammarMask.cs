@@ -71,11 +71,7 @@ internal sealed class GrammarMask : IDisposable
     {
         if (_grammar is null)
             return true;
-        if (IsHidden(token))
-            return false;
-        var candidate = new LlamaTokenData { Id = token, Logit = 1f };
-        _grammar.Forbid(new Span<LlamaTokenData>(ref candidate));
-        return !float.IsNegativeInfinity(candidate.Logit);
+        return !IsHidden(token) && Follows(_grammar, token);
     }
 
     /// <summary>Whether it has a say at the next token.</summary>
@@ -266,16 +262,22 @@ internal sealed class GrammarMask : IDisposable
         if (LikeliestOf(cut, logits.Length) is not (> 0 and var likeliest))
             return 0;
         var count = selected > 0 ? selected : TopCandidates.Select(logits, likeliest, candidates);
-        if (mask is null)
-            grammar.Forbid(candidates[..count]);
         var allowed = 0;
         foreach (var candidate in candidates[..count])
         {
-            var follows = mask is null ? !float.IsNegativeInfinity(candidate.Logit) : mask.Has(candidate.Id);
-            if (follows && !IsHidden(candidate.Id))
+            if (MayFollow(grammar, mask, candidate.Id) && !IsHidden(candidate.Id))
                 candidates[allowed++] = candidate;
         }
         return allowed >= cut ? allowed : 0;
+    }
+
+    private bool MayFollow(SamplerHandle grammar, TokenMask? mask, int token)
+    {
+        if (mask is not null)
+            return mask.Has(token);
+        if (TokenTrie.Takes(_vocabulary, token, _vocabulary.Piece(token).Span) && _path.MayFollow(_vocabulary.Piece(token).Span) is { } known)
+            return known;
+        return Follows(grammar, token);
     }
 
     // The tokens that the grammar lets follow, hidden ones too.
@@ -295,6 +297,13 @@ internal sealed class GrammarMask : IDisposable
                 Judge(grammar, others, mask, candidates);
         }
         return mask;
+    }
+
+    private static bool Follows(SamplerHandle grammar, int token)
+    {
+        var candidate = new LlamaTokenData { Id = token, Logit = 1f };
+        grammar.Forbid(new Span<LlamaTokenData>(ref candidate));
+        return !float.IsNegativeInfinity(candidate.Logit);
     }
 
     private static void Judge(SamplerHandle grammar, IReadOnlyList<int> tokens, TokenMask mask, Span<LlamaTokenData> candidates)

@@ -126,6 +126,18 @@ internal sealed class GrammarStates
         return true;
     }
 
+    /// <summary>Whether a text may follow in a state, whole characters of UTF-8; null where the grammar has too many states to say.</summary>
+    public bool? MayFollow(GrammarState state, ReadOnlySpan<byte> text)
+    {
+        for (; Rune.DecodeFromUtf8(text, out var character, out var length) == OperationStatus.Done; text = text[length..])
+        {
+            if (Next(state, character.Value) is not { } next)
+                return IsFull ? null : false;
+            state = next;
+        }
+        return true;
+    }
+
     /// <summary>The one character that may follow in a state; -1 where several or the end may, or where it is not known.</summary>
     public int OnlyCharacter(GrammarState state)
     {
@@ -404,6 +416,9 @@ internal sealed class GrammarPath(GrammarStates? states)
     /// Adds the tokens of a tree that may follow. False where they are to be judged one by one, as inside a character.
     /// </summary>
     public bool Allow(TokenTrie tokens, TokenMask mask) => State is { } state && states!.Allow(state, tokens, mask);
+
+    /// <summary>Whether a text of whole characters may follow; null where that is not known.</summary>
+    public bool? MayFollow(ReadOnlySpan<byte> text) => State is { } state ? states!.MayFollow(state, text) : null;
 
     /// <summary>The one character that may follow, -1 where several or the end may; null where that is not known.</summary>
     public int? OnlyCharacter => State is { } state ? states!.OnlyCharacter(state) : null;
