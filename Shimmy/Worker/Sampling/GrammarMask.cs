@@ -275,9 +275,8 @@ internal sealed class GrammarMask : IDisposable
     {
         if (mask is not null)
             return mask.Has(token);
-        if (TokenTrie.Takes(_vocabulary, token, _vocabulary.Piece(token).Span) && _path.MayFollow(_vocabulary.Piece(token).Span) is { } known)
-            return known;
-        return Follows(grammar, token);
+        var text = _vocabulary.Piece(token).Span;
+        return TokenTrie.Takes(_vocabulary, token, text) && _path.MayFollow(text) is { } known ? known : Follows(grammar, token);
     }
 
     // The tokens that the grammar lets follow, hidden ones too.

@@ -126,7 +126,7 @@ internal sealed class GrammarStates
         return true;
     }
 
-    /// <summary>Whether a text may follow in a state, whole characters of UTF-8; null where the grammar has too many states to say.</summary>
+    /// <summary>Whether a text of whole characters may follow in a state; null where the grammar has too many states to say.</summary>
     public bool? MayFollow(GrammarState state, ReadOnlySpan<byte> text)
     {
         for (; Rune.DecodeFromUtf8(text, out var character, out var length) == OperationStatus.Done; text = text[length..])
