@@ -393,6 +393,33 @@ public sealed class PictureRequestTests
         }
     }
 
+    [TestMethod]
+    public async Task Counting_refuses_a_damaged_picture_as_the_request_itself_does()
+    {
+        await using var server = await ServerFixture.StartAsync(Seeing([]));
+        // One that is no picture, and one that only decoding finds out.
+        foreach (var data in (string[])[Convert.ToBase64String("no picture"u8), Convert.ToBase64String(Pictures.PngOf(9, 9, 8, 2, 0, [1]))])
+        {
+            foreach (var (path, counting, body) in (ValueTuple<string, string, string>[])
+                [("v1/messages", "v1/messages/count_tokens", Message), ("v1/responses", "v1/responses/input_tokens", Response),
+                ("v1/chat/completions", "v1/chat/completions/input_tokens", Chat), ("v1/chat/completions", "tokenize", Chat),
+                ("v1/chat/completions", "apply-template", Chat)])
+            {
+                var damaged = body.Replace(Data, data, StringComparison.Ordinal);
+                using var refused = await server.PostAsync(path, damaged);
+                using var uncounted = await server.PostAsync(counting, damaged);
+                Assert.AreEqual(HttpStatusCode.BadRequest, refused.StatusCode);
+                Assert.AreEqual(HttpStatusCode.BadRequest, uncounted.StatusCode, counting);
+                var (expected, got) = (await refused.JsonAsync(), await uncounted.JsonAsync());
+                Assert.AreEqual(MessageOf(expected), MessageOf(got), counting);
+            }
+        }
+
+        static string? MessageOf(JsonElement answer) =>
+            (answer.GetProperty("error") is { ValueKind: JsonValueKind.Object } error ? error.GetProperty("message") : answer.GetProperty("error"))
+            .GetString();
+    }
+
     // What a template refuses, or the engine.
     [TestMethod]
     public async Task An_error_names_a_field_that_the_request_has()

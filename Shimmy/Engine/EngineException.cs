@@ -47,6 +47,16 @@ public sealed class EngineException(EngineFailure failure, string message, Excep
     /// name for wrong values says enough.
     /// </summary>
     public string? Code { get; init; }
+
+    /// <summary>A refusal of a request for which there is no memory now (429): others that wait or run hold as much as they may.</summary>
+    /// <param name="what">What holds the memory, in the plural.</param>
+    /// <param name="held">Bytes that it holds.</param>
+    /// <param name="most">Bytes that it may hold.</param>
+    public static EngineException Held(string what, long held, long most) => new(EngineFailure.QueueFull,
+        $"{what} hold {held >> 20} MiB of the {most >> 20} MiB that are allowed; try again when some of them have ended")
+    {
+        RetryAfterSeconds = 5,
+    };
 }
 
 /// <summary>Why a runtime (a build of llama.cpp) failed, which decides whether another one is tried.</summary>

@@ -59,19 +59,41 @@ public sealed class MediaLoaderTests : IDisposable
 
         Assert.AreEqual(EngineFailure.QueueFull, refused.Failure);
         Assert.IsGreaterThan(0, refused.RetryAfterSeconds);
+        Assert.StartsWith("decoded pictures and sounds of running requests hold ", refused.Message);
+    }
+
+    [TestMethod]
+    public async Task What_is_measured_is_refused_and_replaced_as_what_is_decoded_and_holds_nothing()
+    {
+        var loader = new MediaLoader(PictureDecoder.DefaultMostPixels, new MediaFetch([])) { MostHeld = 0 };
+        // Its header is whole.
+        var damaged = Pictures.PngOf(9, 9, 8, 2, 0, [1]);
+
+        var measured = await loader.MeasureAsync(_lease.Model, Talk("user"), null, CancellationToken.None);
+        var replaced = await loader.MeasureAsync(_lease.Model, Talk(damaged, "user", "assistant", "tool"), null, CancellationToken.None);
+        var refused = await Assert.ThrowsExactlyAsync<EngineException>(() =>
+            loader.MeasureAsync(_lease.Model, Talk(damaged, "user"), null, CancellationToken.None));
+
+        var medium = measured.Messages[0].Content[0].Medium!;
+        Assert.AreEqual((Side, Side, true), (medium.Width, medium.Height, medium.Data.IsEmpty));
+        const string omitted = "[image omitted: it cannot be read]";
+        CollectionAssert.AreEqual(new[] { omitted, "", omitted }, Seen(replaced));
+        Assert.AreEqual((EngineFailure.InvalidRequest, "messages[0]"), (refused.Failure, refused.Option));
     }
 
     private static MediaLoader Loader(long most) => new(PictureDecoder.DefaultMostPixels, new MediaFetch([])) { MostBytes = most };
 
     // A conversation in which all but the model show a picture.
-    private static ChatRequest Talk(params string[] roles) => new()
+    private static ChatRequest Talk(params string[] roles) => Talk(Pictures.Square(Side, 255, 0, 0), roles);
+
+    private static ChatRequest Talk(byte[] picture, params string[] roles) => new()
     {
         Messages = [.. roles.Select((role, index) => new ChatMessage
         {
             Role = role,
             Content = role == "assistant" ? [] : [new ContentPart("")
             {
-                Source = new MediaSource(MediumKind.Picture, $"messages[{index}]", Pictures.Square(Side, 255, 0, 0)),
+                Source = new MediaSource(MediumKind.Picture, $"messages[{index}]", picture),
             }],
         })],
     };

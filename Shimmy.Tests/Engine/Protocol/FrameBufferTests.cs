@@ -24,6 +24,8 @@ public sealed class FrameBufferTests
         frames.Add(new Frame(FrameKind.Cancel, 12, []));
 
         Assert.AreEqual(EngineFailure.QueueFull, refused.Failure);
+        Assert.AreEqual("requests that the worker of this model has not read yet hold 80 MiB of the 64 MiB that are allowed; "
+            + "try again when some of them have ended", refused.Message);
         Assert.IsTrue(frames.Remove(9));
         frames.Add(new Frame(FrameKind.Tokenize, 11, Text));
     }

@@ -47,7 +47,10 @@ internal sealed partial class MediaLoader(long mostPixels, MediaFetch fetch)
     public Task<ChatRequest> DecodeAsync(ModelLease lease, ChatRequest request, ILogger? logger, CancellationToken cancellation) =>
         LoadAsync(lease.Model, request, lease, logger, cancellation);
 
-    /// <summary>The same with the sizes of the pictures alone, which is enough to count their tokens.</summary>
+    /// <summary>
+    /// The same without pixels and samples, which take no part in counting tokens. What <see cref="DecodeAsync"/> refuses or replaces by
+    /// words, this does: a count is that of the request itself.
+    /// </summary>
     public Task<ChatRequest> MeasureAsync(ILoadedModel model, ChatRequest request, ILogger? logger, CancellationToken cancellation) =>
         LoadAsync(model, request, null, logger, cancellation);
 
@@ -112,7 +115,7 @@ internal sealed partial class MediaLoader(long mostPixels, MediaFetch fetch)
     // Whether some medium is still a file or a URL.
     private static bool IsOpen(ChatMessage message) => message.Content.Any(part => part.Source is not null);
 
-    // Decoded, or measured where there is no lease.
+    // Decoded; only what its tokens are counted by where there is no lease.
     private async Task<Medium> LoadAsync(
         ModelFacts facts, MediaSource source, long most, ModelLease? lease, CancellationToken cancellation)
     {
@@ -126,22 +129,25 @@ internal sealed partial class MediaLoader(long mostPixels, MediaFetch fetch)
                 var sound = await DecodedAsync(DecodingSounds, () => lease is null
                     ? SoundDecoder.Measure(file, facts.SampleRate, SecondsFor(facts), cancellation)
                     : SoundDecoder.Decode(file, facts.SampleRate, SecondsFor(facts), cancellation), cancellation).ConfigureAwait(false);
-                Hold(source, sound, most, lease);
+                CheckLength(source, sound, most);
+                if (lease is not null)
+                    Hold(sound, lease);
                 return sound;
             }
             // What its header says is known before it is decoded.
             var picture = PictureDecoder.Measure(file.Span, mostPixels);
-            var release = Hold(source, picture, most, lease);
-            if (lease is null)
-                return picture;
+            CheckLength(source, picture, most);
+            var release = lease is null ? null : Hold(picture, lease);
             try
             {
-                return await DecodedAsync(DecodingPictures, () => PictureDecoder.Decode(file, mostPixels, cancellation), cancellation)
-                    .ConfigureAwait(false);
+                var decoded = await DecodedAsync(
+                    DecodingPictures, () => PictureDecoder.Decode(file, mostPixels, cancellation), cancellation).ConfigureAwait(false);
+                // Whether it is damaged shows only when it is decoded.
+                return lease is null ? picture : decoded;
             }
             catch
             {
-                release();
+                release?.Invoke();
                 throw;
             }
         }
@@ -164,22 +170,20 @@ internal sealed partial class MediaLoader(long mostPixels, MediaFetch fetch)
         }
     }
 
+    private void CheckLength(MediaSource source, Medium medium, long most)
+    {
+        if (medium.DataLength > most)
+            throw Refusal(source, $"pictures and sounds of one request may have {MostBytes >> 20} MiB together, decoded");
+    }
+
     // Counts a medium until the request ends, or the answer is called.
-    private Action Hold(MediaSource source, Medium medium, long most, ModelLease? lease)
+    private Action Hold(Medium medium, ModelLease lease)
     {
         var bytes = medium.DataLength;
-        if (bytes > most)
-            throw Refusal(source, $"pictures and sounds of one request may have {MostBytes >> 20} MiB together, decoded");
-        if (lease is null)
-            return () => { };
         if (Interlocked.Add(ref _held, bytes) is var held && held > MostHeld)
         {
             Interlocked.Add(ref _held, -bytes);
-            throw new EngineException(EngineFailure.QueueFull,
-                $"running requests hold {(held - bytes) >> 20} MiB of decoded pictures and sounds, and {MostHeld >> 20} MiB are allowed")
-            {
-                RetryAfterSeconds = 5,
-            };
+            throw EngineException.Held("decoded pictures and sounds of running requests", held - bytes, MostHeld);
         }
         Action release = () => Interlocked.Add(ref _held, -Interlocked.Exchange(ref bytes, 0));
         lease.OnEnd(release);

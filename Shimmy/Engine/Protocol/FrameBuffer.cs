@@ -26,11 +26,8 @@ internal sealed class FrameBuffer
         var (waiting, most) = frame.HasMedia ? (_bytesWithMedia, MostWithMedia) : (_bytes, Most);
         if (waiting > most && frame.Payload.Length > 0)
         {
-            throw new EngineException(EngineFailure.QueueFull,
-                $"{waiting >> 20} MiB of requests wait already for the worker of this model to read them")
-            {
-                RetryAfterSeconds = 5,
-            };
+            var which = frame.HasMedia ? " with pictures and sounds" : "";
+            throw EngineException.Held($"requests{which} that the worker of this model has not read yet", waiting, most);
         }
 
         _frames.AddLast(frame);
