@@ -11,6 +11,7 @@ namespace Shimmy.Api;
 /// </summary>
 internal static class ChatMessages
 {
+    private const string Continuation = "continue_final_message";
     private const string Missing = "is missing; a string or an array of text parts is required";
 
     /// <summary>Reads the field, which must be there; throws <see cref="ApiException"/> naming what is wrong with it.</summary>
@@ -42,9 +43,12 @@ internal static class ChatMessages
         return true;
     }
 
+    /// <summary>The field that <see cref="Continues"/> goes by, as <see cref="ChatRequest.ContinuationField"/> has it.</summary>
+    public static string ContinuationField(RequestFields fields) => fields.Has(Continuation) ? Continuation : "messages";
+
     private static bool AsksToContinue(RequestFields fields)
     {
-        if (fields.Flag("continue_final_message") is { } said)
+        if (fields.Flag(Continuation) is { } said)
             return said;
         if (fields.List("messages") is not [.., { ValueKind: JsonValueKind.Object } last] messages)
             return false;

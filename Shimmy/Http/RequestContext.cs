@@ -42,9 +42,6 @@ internal sealed class RequestContext
     /// <summary>The field of the body that has the conversation or the prompt, where that is another than OpenAI's chat has.</summary>
     public string ConversationField { get; set; } = Messages;
 
-    /// <summary>Whether a last message of the assistant is continued without a field that says so.</summary>
-    public bool ContinuesImplicitly { get; set; }
-
     /// <summary>The error text that the client got, for the log.</summary>
     public string? Refusal { get; set; }
 
@@ -129,8 +126,7 @@ internal sealed class RequestContext
     }
 
     /// <summary>What this request calls a field that OpenAI's chat has.</summary>
-    public string FieldOf(string field) =>
-        field == Messages || (ContinuesImplicitly && field == "continue_final_message") ? ConversationField : field;
+    public string FieldOf(string field) => field == Messages ? ConversationField : field;
 
     /// <summary>Takes note that the model is loaded.</summary>
     public void NoteLoaded() => _acquired = Stopwatch.GetTimestamp();

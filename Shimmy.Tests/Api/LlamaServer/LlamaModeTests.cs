@@ -319,6 +319,28 @@ public sealed class LlamaModeTests
         Assert.AreEqual("Well, I am talker", body.GetProperty("choices")[0].GetProperty("message").GetProperty("content").GetString());
     }
 
+    // The template leaves the last message out, so it cannot be continued.
+    [TestMethod]
+    [DataRow("v1/chat/completions", "", "messages")]
+    [DataRow("v1/chat/completions", "\"continue_final_message\":null,", "messages")]
+    [DataRow("v1/chat/completions", "\"continue_final_message\":true,", "continue_final_message")]
+    [DataRow("v1/chat/completions/input_tokens", "", "messages")]
+    [DataRow("apply-template", "", "messages")]
+    [DataRow("v1/messages", "", "messages")]
+    [DataRow("v1/responses", "", "input")]
+    public async Task An_error_about_a_continued_message_names_what_the_request_has(string path, string fields, string field)
+    {
+        await using var server = await StartAsync(WithTemplate("{{ messages[0].content }}"));
+        var name = path == "v1/responses" ? "input" : "messages";
+
+        using var answer = await server.PostAsync(path,
+            $$"""{{{fields}}"max_tokens":8,"{{name}}":[{"role":"user","content":"a"},{"role":"assistant","content":"b"}]}""");
+        var text = await answer.Content.ReadAsStringAsync();
+
+        Assert.AreEqual(HttpStatusCode.BadRequest, answer.StatusCode, text);
+        Assert.Contains($"\"{field}: the chat template of this model does not show the last message as it is", text);
+    }
+
     private static ScriptedEngine WithTemplate(string template)
     {
         var engine = new ScriptedEngine();

@@ -290,9 +290,12 @@ public sealed class ChatTemplateTests
     [TestMethod]
     public void Only_a_message_of_the_assistant_can_be_continued()
     {
-        var failure = Refuses(() => Of(Plain).Render(Turns(Says("user", "U")) with { ContinueFinalMessage = true }));
+        var asked = Turns(Says("user", "U")) with { ContinueFinalMessage = true };
 
-        Assert.AreEqual("continue_final_message", failure.Option);
+        var failure = Refuses(() => Of(Plain).Render(asked));
+        var explicitly = Refuses(() => Of(Plain).Render(asked with { ContinuationField = "continue_final_message" }));
+
+        Assert.AreEqual(("messages", "continue_final_message"), (failure.Option, explicitly.Option));
     }
 
     [TestMethod]

@@ -22,7 +22,6 @@ internal static class Messages
     {
         var (document, fields) = await RequestFields.ReadAsync(context.Request, context.RequestAborted);
         using var body = document;
-        RequestContext.Of(context).ContinuesImplicitly = true;
         // Read first: a request that is wrong loads no model.
         var logger = ModelResolver.LoggerOf(context);
         var asked = MessagesRequestBody.Read(fields, logger, counts: false, LlamaServerMode.Of(context));
@@ -57,7 +56,6 @@ internal static class Messages
     {
         var (document, fields) = await RequestFields.ReadAsync(context.Request, context.RequestAborted);
         using var body = document;
-        RequestContext.Of(context).ContinuesImplicitly = true;
         var logger = ModelResolver.LoggerOf(context);
         var asked = MessagesRequestBody.Read(fields, logger, counts: true, LlamaServerMode.Of(context));
         using var lease = await ModelResolver.AcquireAsync(context, ModelRequest.Read(fields));

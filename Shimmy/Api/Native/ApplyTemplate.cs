@@ -56,6 +56,7 @@ internal sealed record ConversationBody(ChatRequest Request, bool AddGenerationP
                 Tools = ToolFields.Read(fields, logger: null).Tools,
                 EnableThinking = thinking.Enabled,
                 ContinueFinalMessage = continues,
+                ContinuationField = ChatMessages.ContinuationField(fields),
                 TemplateArguments = thinking.TemplateArguments,
             },
             fields.Flag("add_generation_prompt") ?? !continues);

@@ -18,7 +18,6 @@ internal static class OllamaChat
     {
         var (document, fields) = await RequestFields.ReadAsync(context.Request, context.RequestAborted);
         using var body = document;
-        RequestContext.Of(context).ContinuesImplicitly = true;
         // Read first: a request that is wrong loads no model.
         var logger = ModelResolver.LoggerOf(context);
         var call = OllamaCall.Read(RequestContext.Of(context), fields, logger);

@@ -50,6 +50,7 @@ internal sealed record ChatRequestBody(ChatRequest Request, int Choices, bool St
                 MaxReasoningTokens = thinking.Budget,
                 TemplateArguments = thinking.TemplateArguments,
                 ContinueFinalMessage = ChatMessages.Continues(fields),
+                ContinuationField = ChatMessages.ContinuationField(fields),
                 AddGenerationPrompt = fields.Flag("add_generation_prompt") ?? true,
                 EchoesFinalMessage = fields.Flag("echo") ?? false,
             }, fields, hasBoth: true),

@@ -58,6 +58,12 @@ internal sealed record ChatRequest
     /// <summary>Whether the last message, which must be the assistant's, is continued instead of answered.</summary>
     public bool ContinueFinalMessage { get; init; }
 
+    /// <summary>
+    /// The field by which <see cref="ContinueFinalMessage"/> was asked for, for errors: OpenAI's name of the conversation where the last
+    /// message says it itself, by its role or a field of its own.
+    /// </summary>
+    public string ContinuationField { get; init; } = "messages";
+
     /// <summary>Whether the answer begins with the text of the message that it continues.</summary>
     public bool EchoesFinalMessage { get; init; }
 }

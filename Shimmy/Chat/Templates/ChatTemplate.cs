@@ -81,10 +81,10 @@ internal sealed class ChatTemplate
             request = ToolPromptFallback.Of(request);
         var continues = request.ContinueFinalMessage;
         if (continues && request.Messages is not [.., { Role: "assistant", ToolCalls.Count: 0 }])
-            throw Refusal("continue_final_message", "the last message must be an assistant message without tool calls");
+            throw Refusal(request.ContinuationField, "the last message must be an assistant message without tool calls");
         var messages = WithSystem(request.Messages);
         if (continues && messages[^1].HasMedia)
-            throw Refusal("continue_final_message", "a message with pictures or sounds cannot be continued");
+            throw Refusal(request.ContinuationField, "a message with pictures or sounds cannot be continued");
         if (continues && messages[^1].Text.Length == 0 && string.IsNullOrEmpty(messages[^1].Reasoning))
         {
             // An empty message: to continue it is to start a new one.
@@ -97,7 +97,7 @@ internal sealed class ChatTemplate
             parts = [new PromptPart(request.Earlier, ParseSpecial: true), .. WithoutBos(parts)];
         if (!continues)
             return new Prompt { Parts = parts, Media = media };
-        return new Prompt { Parts = Prefill.Cut(parts, messages[^1]), Media = media };
+        return new Prompt { Parts = Prefill.Cut(parts, messages[^1], request.ContinuationField), Media = media };
     }
 
     // In the middle of a prompt it would begin another.

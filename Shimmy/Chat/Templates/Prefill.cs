@@ -10,8 +10,11 @@ namespace Shimmy.Chat.Templates;
 internal static class Prefill
 {
     /// <summary>The prompt's parts up to the end of the message's text.</summary>
+    /// <param name="parts">The parts of the whole prompt.</param>
+    /// <param name="message">The message.</param>
+    /// <param name="field">The field by which it is to be continued.</param>
     /// <exception cref="EngineException">The template does not render the text unchanged.</exception>
-    public static IReadOnlyList<PromptPart> Cut(IReadOnlyList<PromptPart> parts, ChatMessage message)
+    public static IReadOnlyList<PromptPart> Cut(IReadOnlyList<PromptPart> parts, ChatMessage message, string field)
     {
         var whole = message.Text.Length > 0 ? message.Text : message.Reasoning!;
         var trimmed = whole.Trim();
@@ -27,7 +30,7 @@ internal static class Prefill
             end = start + trimmed.Length - 2;
         }
 
-        throw ChatTemplate.Refusal("continue_final_message",
+        throw ChatTemplate.Refusal(field,
             "the chat template of this model does not show the last message as it is, so it cannot be continued");
     }
 
