@@ -1,3 +1,4 @@
+using Shimmy.Gguf;
 using Shimmy.Models;
 using Shimmy.Models.Configuration;
 using Shimmy.Models.Discovery;
@@ -93,6 +94,66 @@ public sealed class ProjectorPairingTests
         }
 
         static string Stem(string path) => Path.GetFileNameWithoutExtension(path);
+    }
+
+    [TestMethod]
+    public void A_projector_of_the_same_snapshot_comes_before_one_of_another()
+    {
+        using var folder = new TemporaryFolder();
+        const string snapshots = "home/.cache/huggingface/hub/models--org--tiny/snapshots/";
+        var width = new RandomModelShape().Embedding;
+        foreach (var (model, projector, seed) in ((string, string, int)[])
+            [("new/sub/tiny-Q8_0.gguf", "new/mmproj-new.gguf", 1), ("old/sub/tiny-Q6_K.gguf", "old/mmproj-old.gguf", 2),
+            // This one has none of its own.
+            ("older/sub/tiny-Q2_K.gguf", "old/mmproj-old.gguf", 3)])
+        {
+            foreach (var file in (string[])[model, projector])
+                Directory.CreateDirectory(Path.GetDirectoryName(folder[snapshots + file])!);
+            RandomModel.Write(folder[snapshots + model], new RandomModelShape { Seed = seed });
+            RandomProjector.Write(folder[snapshots + projector], width);
+        }
+        Directory.CreateDirectory(folder["home/.cache/huggingface/hub/models--org--tiny/refs"]);
+        File.WriteAllText(folder["home/.cache/huggingface/hub/models--org--tiny/refs/main"], "new");
+
+        var models = new ModelDiscovery([new HuggingFaceSource(HostEnvironments.In(folder))]).Scan().Models;
+
+        Assert.AreEqual("mmproj-old.gguf", ProjectorOf("Q6_K"));
+        Assert.AreEqual("mmproj-new.gguf", ProjectorOf("Q8_0"));
+        Assert.IsNotNull(ProjectorOf("Q2_K"));
+
+        string? ProjectorOf(string quantization) =>
+            Path.GetFileName(models.Single(model => model.Path.Contains(quantization, StringComparison.Ordinal)).Projector);
+    }
+
+    // Each path is taken apart once, not once for each pair: that took a minute.
+    [TestMethod]
+    public void Thousands_of_models_are_paired_in_no_time()
+    {
+        const int models = 5000;
+        const int projectors = 1000;
+        var pairing = new AdapterPairing();
+        for (var i = 0; i < projectors; i++)
+        {
+            var path = SnapshotOf(i) + "mmproj-F16.gguf";
+            var candidate = new ModelCandidate { Path = path, RealPath = path, Origin = "huggingface", SizeBytes = 1, ModifiedUtc = default };
+            Assert.IsTrue(pairing.Take(new InspectedFile(candidate, ModelFileName.Parse("mmproj-F16.gguf"),
+                new GgufFacts { Content = GgufContent.Projector, EmbeddingLength = 64, Sees = true })));
+        }
+        ModelEntry[] entries = [.. Enumerable.Range(0, models).Select(i => new ModelEntry
+        {
+            Name = $"m{i}",
+            Path = SnapshotOf(i) + "Q4/tiny-Q4_K_M.gguf",
+            EmbeddingLength = 64,
+        })];
+        var started = System.Diagnostics.Stopwatch.GetTimestamp();
+
+        var paired = pairing.PairWith(entries, []);
+
+        Assert.IsLessThan(5, System.Diagnostics.Stopwatch.GetElapsedTime(started).TotalSeconds);
+        for (var i = 0; i < models; i++)
+            Assert.AreEqual(i < projectors ? SnapshotOf(i) + "mmproj-F16.gguf" : null, paired[i].Projector);
+
+        static string SnapshotOf(int i) => Path.GetFullPath($"/home/user/.cache/huggingface/hub/models--org--m{i}/snapshots/main/");
     }
 
     [TestMethod]

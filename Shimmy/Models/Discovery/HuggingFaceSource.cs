@@ -27,21 +27,6 @@ internal sealed class HuggingFaceSource(HostEnvironment host) : IModelSource
         host.Folder("HF_HOME") ?? (host.Folder("XDG_CACHE_HOME") is { } cache ? host.Join(cache, "huggingface") : null)
         ?? host.Join(host.Home, ".cache", "huggingface");
 
-    /// <summary>Whether two files in such a cache are of one repository, be it of two snapshots.</summary>
-    /// <param name="path">A file, or the folder of a snapshot.</param>
-    /// <param name="other">Another file.</param>
-    /// <param name="isAbove">Whether the other must lie in the same folder of the repository, or in one above.</param>
-    public static bool AreOfOneRepository(string path, string other, bool isAbove)
-    {
-        if (SnapshotOf(path) is not { } snapshot || SnapshotOf(other) is not { } second
-            || Path.GetDirectoryName(snapshot) != Path.GetDirectoryName(second))
-        {
-            return false;
-        }
-        return !isAbove || path[snapshot.Length..].StartsWith(Path.GetDirectoryName(other)![second.Length..] + Path.DirectorySeparatorChar,
-            StringComparison.Ordinal);
-    }
-
     /// <summary>The folder of the snapshot that a path is, or lies in; null for one elsewhere.</summary>
     public static string? SnapshotOf(string path)
     {

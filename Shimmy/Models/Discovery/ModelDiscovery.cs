@@ -43,7 +43,7 @@ internal sealed class ModelDiscovery(IReadOnlyList<IModelSource> sources, ScanCa
             models = ModelNames.MakeUnique(_cache.WithSince(found));
         var paired = adapterPairing.PairWith(models, skipped);
         if (projector is not null)
-            paired = [.. paired.Select(model => AdapterPairing.WithProjector(model, projector))];
+            paired = AdapterPairing.WithProjector(paired, projector);
         return new ScanResult(paired, skipped, Stopwatch.GetElapsedTime(started));
     }
 
