@@ -1,5 +1,6 @@
 using Shimmy.Engine;
 using Shimmy.Worker.Media;
+using Shimmy.Worker.Native;
 
 namespace Shimmy.Tests.Worker.Media;
 
@@ -32,6 +33,22 @@ public sealed class MediaEncoderTests
 
         CollectionAssert.AreEqual(
             new[] { "sound", "picture", "picture is there", "nobody waits", "sound", "sound", "sound" }, order);
+    }
+
+    // Slots and states of prompts outlive the cache of what was encoded.
+    [TestMethod]
+    public void What_holds_computed_tokens_holds_none_of_their_embeddings()
+    {
+        var medium = new TokenizedMedium(new Medium(MediumKind.Picture, 1, 1, "h"), null!, [new NativeChunk(1, null, 4, 3, true, [default])]);
+        medium.NumberFrom(-7);
+        medium.Chunks[0].Embeddings = [1];
+        var span = new MediaSpan(2, medium.Chunks[0]);
+
+        var computed = span.Computed();
+
+        Assert.AreEqual((2, 6, -7, null), (computed.Start, computed.End, computed.Chunk.Number, computed.Chunk.Embeddings));
+        Assert.IsEmpty(computed.Chunk.Medium.Chunks);
+        Assert.AreEqual(MediaSpan.PositionAt(9, [span]), MediaSpan.PositionAt(9, [computed]));
     }
 
     private static TokenizedMedium Of(string name) => new(new Medium(MediumKind.Sound, 1, 1, name), null!, []);

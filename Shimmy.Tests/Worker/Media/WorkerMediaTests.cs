@@ -72,6 +72,24 @@ public sealed class WorkerMediaTests
     }
 
     [TestMethod]
+    public async Task A_model_that_keeps_no_encoded_pictures_shares_what_was_computed_of_them_all_the_same()
+    {
+        using var folder = new TemporaryFolder();
+        var projector = RandomProjector.Write(folder["mmproj.gguf"], new RandomModelShape().Embedding);
+        await using var model = await LoadAsync(folder, spec => spec with { Projector = projector, Speculate = false, MediaCacheBytes = 0 });
+
+        var first = await RunAsync(model, Greedy(Seeing("Again ", Red, " what is this?"), 4));
+        var same = await RunAsync(model, Greedy(Seeing("Again ", Red, " what is this?"), 4));
+        // At another place it must be encoded once more.
+        var moved = await RunAsync(model, Greedy(Seeing("Elsewhere ", Red, " what is this?"), 4));
+        var expected = await RunAsync(_model, Greedy(Seeing("Elsewhere ", Red, " what is this?"), 4));
+
+        Assert.AreEqual(first.Start.PromptTokens - 1, same.Start.CachedTokens);
+        CollectionAssert.AreEqual(first.Tokens, same.Tokens);
+        CollectionAssert.AreEqual(expected.Tokens, moved.Tokens);
+    }
+
+    [TestMethod]
     public async Task Encoding_ranks_behind_what_runs_the_streams()
     {
         if (!OperatingSystem.IsLinux())

@@ -307,6 +307,9 @@ internal sealed class TokenizedMedium : IDisposable
 {
     private readonly MediaChunksHandle _chunks;
 
+    /// <summary>None: of chunks that are computed.</summary>
+    public static TokenizedMedium None { get; } = new(new Medium(MediumKind.Picture, 0, 0, ""), null!, []);
+
     public TokenizedMedium(Medium medium, MediaChunksHandle chunks, List<NativeChunk> natives)
     {
         Hash = medium.Hash;
@@ -354,6 +357,9 @@ internal sealed class MediaChunk(NativeChunk native, TokenizedMedium medium)
     /// <summary>The medium.</summary>
     public TokenizedMedium Medium => medium;
 
+    /// <summary>One that has the chunk's number and counts, but neither its embeddings nor those of the other chunks.</summary>
+    public MediaChunk WithoutMedium() => new(native with { Handle = 0, Places = [] }, TokenizedMedium.None) { Number = Number };
+
     /// <summary>
     /// The negative number that stands for each of its tokens in a sequence. It belongs to the hash of the medium, so sequences with the
     /// same picture at the same place have a common prefix.
@@ -399,6 +405,12 @@ internal readonly record struct MediaSpan(int Start, MediaChunk Chunk)
 {
     /// <summary>Index behind its last token.</summary>
     public int End => Start + Chunk.Native.Tokens;
+
+    /// <summary>
+    /// The same of tokens that are computed, without the medium and its embeddings: what holds their cells or state needs their number and
+    /// positions alone, and stays for long.
+    /// </summary>
+    public MediaSpan Computed() => this with { Chunk = Chunk.WithoutMedium() };
 
     /// <summary>The greatest length of a prefix, at most <paramref name="length"/>, that cuts none of these spans.</summary>
     public static int WholeUpTo(int length, IReadOnlyList<MediaSpan> spans)

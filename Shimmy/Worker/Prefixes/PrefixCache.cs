@@ -351,7 +351,7 @@ internal sealed class PrefixCache
             for (var i = 0; i < length; i++)
                 target.Cells.Add(_nextCell++);
         }
-        target.Media.AddRange(sequence.Media.Where(span => span.End <= length));
+        target.Media.AddRange(sequence.Media.Where(span => span.End <= length).Select(span => span.Computed()));
         return Usable(target) ? length : Clear(target);
     }
 

@@ -311,7 +311,7 @@ internal sealed class Scheduler
         var slot = sequence.Slot!;
         var computed = slot.Tokens.Count;
         if (sequence.NextMedium is { } medium && medium.Start == computed)
-            slot.Media.Add(medium);
+            slot.Media.Add(medium.Computed());
         foreach (var token in sequence.Tokens.Slice(computed, count))
             _cache.Computed(slot, token);
         _counters.PrefilledTokens += Math.Clamp(sequence.PromptLength - computed, 0, count);

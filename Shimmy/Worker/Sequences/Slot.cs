@@ -18,7 +18,7 @@ internal sealed class Slot(int id)
     /// <summary>A number for each cell that <see cref="Tokens"/> occupy; slots that share a cell have the same number.</summary>
     public List<long> Cells { get; } = [];
 
-    /// <summary>The media among <see cref="Tokens"/>; the last may be computed in part.</summary>
+    /// <summary>The media among <see cref="Tokens"/>, as <see cref="MediaSpan.Computed"/>; the last may be computed in part.</summary>
     public List<MediaSpan> Media { get; } = [];
 
     /// <summary>The key that a request must have to take <see cref="Tokens"/> over; null before the first.</summary>
