@@ -57,7 +57,7 @@ public sealed class ServeTests
         var wrong = RandomProjector.Write(folder["other/mmproj.gguf"], 32);
         using var server = await ServerProcess.StartAsync(folder, "--model-path", model, "--mmproj", wrong);
         using var answer = await server.Client.PostAsync("v1/completions", new StringContent("""{"model":"one","prompt":"who?"}"""));
-        Assert.AreEqual(HttpStatusCode.BadGateway, answer.StatusCode);
+        Assert.AreEqual(HttpStatusCode.UnprocessableEntity, answer.StatusCode);
         Assert.Contains("embedding length 32, not 64", await answer.Content.ReadAsStringAsync());
 
         // None is none for a model of the configuration file as well.

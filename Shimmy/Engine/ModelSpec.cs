@@ -1,3 +1,6 @@
+using Shimmy.Gguf;
+using Shimmy.SafeTensors;
+
 namespace Shimmy.Engine;
 
 /// <summary>
@@ -127,6 +130,36 @@ public sealed record ModelSpec
             },
         },
     };
+
+    /// <summary>
+    /// Why the model can never be loaded so, by the headers of its files alone: the projector that was asked for is for models of another
+    /// width. Null where nothing is known against it. What cannot be read, the worker refuses with the reason.
+    /// </summary>
+    internal string? WhyUnfit()
+    {
+        if (Projector is null || ProjectorIsFound)
+            return null;
+        try
+        {
+            // A vocabulary takes longer to read than all the rest.
+            var limits = new GgufLimits { ArrayLength = 0 };
+            var projector = GgufReader.ReadFile(Projector, limits);
+            return projector.Architecture == "clip"
+                && ProjectorFile.Of(projector).WhyUnfit(
+                    FolderConversion.HeaderOf(Path, limits).OfArchitecture("embedding_length")?.Integer ?? 0) is { } reason
+                ? WhyWithoutProjector(reason)
+                : null;
+        }
+        catch (Exception e) when (e is GgufException or IOException or UnauthorizedAccessException or NotSupportedException)
+        {
+            return null;
+        }
+    }
+
+    /// <summary>Error text for a projector that cannot be loaded.</summary>
+    /// <param name="reason">Why.</param>
+    internal string WhyWithoutProjector(string reason) =>
+        $"cannot load the projector {Projector}: {reason} (--mmproj none loads the model without one)";
 
     /// <summary>Whether a model loaded for the other spec can serve this one: equality that compares the elements of the lists.</summary>
     public bool LoadsLike(ModelSpec other) =>

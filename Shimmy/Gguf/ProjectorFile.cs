@@ -97,6 +97,12 @@ internal sealed record ProjectorFile(IReadOnlyList<string> Kinds, bool CanSee, b
             audioReason, (int)Math.Clamp(width, 0, int.MaxValue));
     }
 
+    /// <summary>Why it does not fit a model; null where it does, or where a width is not known.</summary>
+    /// <param name="embeddingLength">The model's embedding length; 0 where it is not known.</param>
+    public string? WhyUnfit(long embeddingLength) => Width == 0 || embeddingLength <= 0 || Width == embeddingLength
+        ? null
+        : $"it is for models of the embedding length {Width}, not {embeddingLength}";
+
     private static string? AudioUnsupportedReasonOf(GgufHeader header, string? kind)
     {
         if (kind is null || !WhisperEncoders.Contains(kind))

@@ -1,4 +1,5 @@
 using Shimmy.Engine;
+using Shimmy.Engine.Memory;
 using Shimmy.Models;
 using Shimmy.Models.Residency;
 using Shimmy.Tests.Fixtures;
@@ -178,6 +179,27 @@ public sealed class ModelEvictionTests
             () => residency.AcquireAsync(Model("a") with { WhyUnloadable = "it is Ollama's" }, null, Deadline));
         Assert.AreEqual("model 'a' cannot be loaded: it is Ollama's", failure.Message);
         Assert.AreEqual(0, _engine.Loads);
+    }
+
+    [TestMethod]
+    [Timeout(10_000, CooperativeCancellation = true)]
+    public async Task A_load_that_would_fail_in_any_case_is_not_begun_and_evicts_nothing()
+    {
+        await using var residency = Residency(new ResidencyOptions
+        {
+            MaxLoaded = 1,
+            Need = (entry, spec, _, _) => ValueTask.FromResult(new LoadNeed(spec, MemoryEstimate.Of(spec, entry.SizeBytes))
+            {
+                WhyUnfit = entry.Name == "b" ? "its projector is for another width" : null,
+            }),
+        });
+        (await residency.AcquireAsync(Model("a"), null, Deadline)).Dispose();
+
+        var refused = await Assert.ThrowsExactlyAsync<EngineException>(() => residency.AcquireAsync(Model("b"), null, Deadline));
+
+        Assert.AreEqual((EngineFailure.LoadFailed, true, "its projector is for another width"),
+            (refused.Failure, refused.IsLasting, refused.Message));
+        Assert.AreEqual((1, "a"), (_engine.Loads, residency.Resident.Single().Entry.Name));
     }
 
     [TestMethod]

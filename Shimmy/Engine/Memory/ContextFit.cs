@@ -13,6 +13,9 @@ internal sealed record LoadNeed(ModelSpec Spec, MemoryEstimate Memory)
     /// <summary>Bytes of the host's memory.</summary>
     public long Bytes => Memory.Total;
 
+    /// <summary>Why the load would fail however much memory there is, so that nothing is evicted for it; null where it may not.</summary>
+    public string? WhyUnfit { get; init; }
+
     /// <summary>
     /// Error text for a need that exceeds the memory budget: the parts, and the options that change them. In MB of 2^20 bytes, rounded up.
     /// </summary>

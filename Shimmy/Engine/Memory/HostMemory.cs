@@ -24,7 +24,7 @@ internal sealed class HostMemory(BackendProbe backends)
     /// <param name="cancellation">Ends the wait for the report.</param>
     public async ValueTask<LoadNeed> NeedOfAsync(ModelSpec spec, long sizeBytes, long? budget, CancellationToken cancellation)
     {
-        var need = await ModelNeedAsync(spec, sizeBytes, budget, cancellation).ConfigureAwait(false);
+        var need = await ModelNeedAsync(spec, sizeBytes, budget, cancellation).ConfigureAwait(false) with { WhyUnfit = spec.WhyUnfit() };
         if (spec.PrefixMemoryBytes is not null)
             return need;
         // States are of use in proportion to what they spare, and take no memory that a model needs: at most half of what is left.

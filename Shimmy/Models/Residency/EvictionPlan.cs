@@ -22,10 +22,13 @@ internal sealed class EvictionPlan(ResidencyOptions options, IReadOnlyCollection
         other is { State: ResidencyState.Loading, IsOnGpus: true } && slot.MayUseGpus && (slot.GpuRetry ?? other.GpuRetry) is not null);
 
     /// <summary>
-    /// Error text, with the numbers, for a model that does not fit even if all but the pinned models are evicted; null where it may fit.
+    /// Error text, with the numbers, for a model that does not fit even if all but the pinned models are evicted, or whose load would fail
+    /// in any case; null where it may fit.
     /// </summary>
     public string? WhyNever(ModelSlot slot)
     {
+        if (slot.Need.WhyUnfit is { } unfit)
+            return unfit;
         var pinned = slots.Where(other => other is { UsesMemory: true, Pinned: true }).ToList();
         if (FitsBeside(slot, pinned))
             return null;

@@ -173,14 +173,11 @@ internal sealed class Projector : IDisposable
         try
         {
             var file = ProjectorFile.Check(spec.Projector!);
-            return file.Width == 0 || file.Width == width
-                ? file
-                : throw new GgufException($"it is for models of the embedding length {file.Width}, not {width}");
+            return file.WhyUnfit(width) is { } reason ? throw new GgufException(reason) : file;
         }
         catch (Exception e) when (e is GgufException or IOException or UnauthorizedAccessException)
         {
-            throw new EngineException(EngineFailure.LoadFailed,
-                $"cannot load the projector {spec.Projector}: {e.Message} (--mmproj none loads the model without one)", e);
+            throw new EngineException(EngineFailure.LoadFailed, spec.WhyWithoutProjector(e.Message), e);
         }
     }
 
