@@ -78,12 +78,13 @@ internal sealed class TuningOption
         WholeNumber("n-cpu-moe", "Keep the experts of the first N layers on the CPU", null, 0, MostLayers,
             (tuning, layers) => tuning with { CpuExpertLayers = layers }, inRequests: true),
         Choice("flash-attn", null, "Flash attention: compute attention in one fused step; auto where the device can", "auto",
-            (tuning, mode) => tuning with { FlashAttention = mode }, ("auto", FlashAttention.Auto), ("on", FlashAttention.On),
-                ("off", FlashAttention.Off)),
+            (tuning, mode) => tuning with { FlashAttention = mode },
+            ("OLLAMA_FLASH_ATTENTION", text => text.ToLowerInvariant() is "1" or "true" or "t" ? "on" : "off"),
+            ("auto", FlashAttention.Auto), ("on", FlashAttention.On), ("off", FlashAttention.Off)),
         Choice("cache-type-k", "TYPE", $"Type of the keys in the KV cache: {AnyOf(Array.ConvertAll(CacheTypes, type => type.Word))}", "f16",
-            (tuning, type) => tuning with { CacheTypeK = type }, CacheTypes),
+            (tuning, type) => tuning with { CacheTypeK = type }, OllamaCacheType, CacheTypes),
         Choice("cache-type-v", "TYPE", "Type of the values in the KV cache, as for keys; those below 16 bits need flash attention", "f16",
-            (tuning, type) => tuning with { CacheTypeV = type }, CacheTypes),
+            (tuning, type) => tuning with { CacheTypeV = type }, OllamaCacheType, CacheTypes),
         Choice("mmap", "on|off", "Map the file into memory instead of reading it", "llama.cpp decides",
             (tuning, on) => tuning with { MemoryMap = on },
             ("on", true), ("off", false), ("true", true), ("false", false)),
@@ -132,6 +133,9 @@ internal sealed class TuningOption
 
     private const string ModelsOwn = "the model's own";
 
+    private static (string Variable, Func<string, string?> Read) OllamaCacheType =>
+        ("OLLAMA_KV_CACHE_TYPE", text => text.ToLowerInvariant());
+
     private static (string Word, CacheType Type)[] CacheTypes =>
     [
         ("f16", CacheType.F16), ("f32", CacheType.F32), ("bf16", CacheType.Bf16), ("q8_0", CacheType.Q8Level0),
@@ -178,6 +182,11 @@ internal sealed class TuningOption
     /// <summary>Whether a value with a separator in it is a path, which starts in the folder of the file that says it.</summary>
     public bool MayBePath { get; private init; }
 
+    /// <summary>
+    /// A variable of Ollama's that stands in for it where its clients are served, and how its value reads here; null where there is none.
+    /// </summary>
+    public (string Variable, Func<string, string?> Read)? Ollama { get; private init; }
+
     /// <summary>Whether a load request may say it: what is worth trying another way without a new configuration.</summary>
     public bool InRequests { get; private init; }
 
@@ -201,7 +210,11 @@ internal sealed class TuningOption
 
     private static TuningOption Choice<T>(
         string name, string? value, string help, string? otherwise, Func<LoadTuning, T, LoadTuning> set,
-        params (string Word, T Value)[] choices)
+        params (string Word, T Value)[] choices) => Choice(name, value, help, otherwise, set, null, choices);
+
+    private static TuningOption Choice<T>(
+        string name, string? value, string help, string? otherwise, Func<LoadTuning, T, LoadTuning> set,
+        (string Variable, Func<string, string?> Read)? ollama, params (string Word, T Value)[] choices)
     {
         string[] words = [.. choices.Select(choice => choice.Word)];
         var shown = value?.Split('|') is { Length: > 1 } some ? some : words;
@@ -217,6 +230,7 @@ internal sealed class TuningOption
         {
             Default = otherwise,
             Words = words,
+            Ollama = ollama,
         };
     }
 

@@ -67,6 +67,9 @@ internal enum CommandSet
     /// <summary>The commands that look for models or load them.</summary>
     Models = Serve | Generate | Chat | List | Discover | Probe | Bench,
 
+    /// <summary>The commands that take the options of <c>serve</c>, but for those whose row says otherwise.</summary>
+    LikeServe = Exec | Launch | Init,
+
     /// <summary>The commands that log and colour what they print: all but those that print a text for other programs.</summary>
     Output = Models | GpuInfo | Convert | Exec | Ps | Stop | Launch | Init | Pull | Remove | Pack,
 }
@@ -102,15 +105,12 @@ internal sealed record Command(CommandSet Is, string Name, string Help, string? 
     /// <summary>Whether what follows <c>--</c> is a command, or arguments, for another program.</summary>
     public bool TakesRest { get; init; }
 
-    /// <summary>The options of <c>serve</c> that it does not take; null where it takes none of them for being so.</summary>
-    public IReadOnlyList<string>? ServesWithout { get; init; }
-
     /// <summary>Whether the argument names a model.</summary>
     public bool TakesModel => Argument is Model or AnyModel;
 
     /// <summary>Whether an option is one of this command's.</summary>
     public bool Has(Option option) => (option.Commands & Is) != 0
-        || (ServesWithout is { } without && (option.Commands & CommandSet.Serve) != 0 && !without.Contains(option.Name));
+        || ((option.Commands & CommandSet.Serve) != 0 && (Is & CommandSet.LikeServe & ~option.NotOf) != 0);
 }
 
 /// <summary>
@@ -140,6 +140,9 @@ internal sealed class Option(
     /// <inheritdoc cref="Option" path="/param[@name='commands']"/>
     public CommandSet Commands { get; } = commands;
 
+    /// <summary>The commands of <see cref="CommandSet.LikeServe"/> that do not have it, though <c>serve</c> does.</summary>
+    public CommandSet NotOf { get; init; }
+
     /// <summary>Default for the help: a value, or words; null where it needs none.</summary>
     public string? Default { get; init; }
 
@@ -161,6 +164,12 @@ internal sealed class Option(
     /// <summary>Another option without which it has no effect; null where there is none.</summary>
     public string? Needs { get; init; }
 
+    /// <summary>
+    /// What is wrong with it beside the other options, once all are read: an error that follows its name, or null. Null itself where no
+    /// other option matters.
+    /// </summary>
+    public Func<CommandOptions, string?>? WhyRefused { get; init; }
+
     /// <summary>The limit that <c>/diag</c> shows for it, by its name there; null where it sets none.</summary>
     public (string Name, Func<CommandOptions, double?> Value)? Limit { get; init; }
 
@@ -175,6 +184,9 @@ internal sealed class Option(
     public bool TakesPath => Value is { } value
         && (value.StartsWith("FILE", StringComparison.Ordinal) || value.EndsWith("FILE", StringComparison.Ordinal)
         || value.Contains("DIR", StringComparison.Ordinal));
+
+    /// <summary>Whether its value is the name of a model, which shells complete.</summary>
+    public bool NamesModel { get; init; }
 
     /// <summary>Whether it takes no value on the command line; its variable is then true, 1, false or 0.</summary>
     public bool IsSwitch => Value is null;

@@ -43,8 +43,11 @@ internal sealed class OptionParser(Command command, Func<string, string?> enviro
         }
         if (options.Name is { } name && command.Words is [_, ..] words && !words.Contains(name))
             throw new UsageException($"{command.Argument}: '{name}' is not {Engine.TuningOption.AnyOf([.. words])}");
-        if (options is { PrefixStore: not null, PrefixMemoryBytes: 0 })
-            throw new UsageException("--prefix-store: needs memory that states are read into, and --prefix-memory is 0");
+        foreach (var option in _options)
+        {
+            if (option.WhyRefused?.Invoke(options) is { } why)
+                throw new UsageException($"{option.Name}: {why}");
+        }
         return options with
         {
             Rest = _rest,

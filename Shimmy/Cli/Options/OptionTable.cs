@@ -27,17 +27,6 @@ internal static class OptionTable
     /// <summary>The option that opens the listener for Ollama's clients, and lets Ollama's variables count.</summary>
     public const string OllamaOption = "--ollama";
 
-    // What is for servers among others, which no server of one command is.
-    private static readonly string[] OfFleets = ["--metrics-bind", "--metrics-key", "--metrics-names", "--kv-events", "--kv-events-pod"];
-
-    // By the options of loading a model, which have their rows elsewhere.
-    private static readonly Dictionary<string, (string Variable, Func<string, string?> Read)> OllamaTuning = new(StringComparer.Ordinal)
-    {
-        ["flash-attn"] = ("OLLAMA_FLASH_ATTENTION", text => text.ToLowerInvariant() is "1" or "true" or "t" ? "on" : "off"),
-        ["cache-type-k"] = ("OLLAMA_KV_CACHE_TYPE", text => text.ToLowerInvariant()),
-        ["cache-type-v"] = ("OLLAMA_KV_CACHE_TYPE", text => text.ToLowerInvariant()),
-    };
-
     private static readonly OrderedDictionary<string, LogLevel> Levels = new(StringComparer.Ordinal)
     {
         ["trace"] = LogLevel.Trace,
@@ -60,7 +49,6 @@ internal static class OptionTable
             Details = "COMMAND starts when the server is ready, and finds it by OPENAI_BASE_URL, OPENAI_API_KEY, ANTHROPIC_BASE_URL, " +
                 "ANTHROPIC_AUTH_TOKEN, OLLAMA_HOST, SHIMMY_URL and SHIMMY_MODEL. Its exit code is that of exec; signals to exec reach it.",
             TakesRest = true,
-            ServesWithout = ["--bind", "--ollama", "--base-path", "--ready-file", "--api-key", "--allow-host", .. OfFleets],
         },
         new(Launch, "launch", "Starts a coding agent with a model of this machine", "CLIENT")
         {
@@ -68,8 +56,6 @@ internal static class OptionTable
             ArgumentHelp = "The client",
             Words = EmbeddedTexts.Clients,
             TakesRest = true,
-            ServesWithout = ["--ollama", "--base-path", "--ready-file", "--api-key", "--allow-host", "--log-prompts", "--verbose",
-                .. OfFleets],
         },
         new(Ps, "ps", "Lists the loaded models of the running servers"),
         new(Stop, "stop", "Unloads a model from the running servers", Command.Model),
@@ -118,8 +104,6 @@ internal static class OptionTable
         new(Init, "init", "Writes the files of a deployment, or of an application")
         {
             Details = "The options of serve that are given go into the files as they are. Files that are there are left alone unless --force.",
-            ServesWithout = ["--ready-file", "--template", "--api-key", "--record", "--replay", "--replay-miss", "--bind",
-                .. OfFleets],
         },
         new(Completion, "completion", "Prints the completion script of a shell", "SHELL")
         {
@@ -180,17 +164,16 @@ internal static class OptionTable
             "auto, PORT, HOST, HOST:PORT or unix:PATH; auto is SHIMMY_BIND_ADDRESS, or the first free port from 11435 of this machine",
             Serve, (o, v) => o with { Server = o.Server with { Binds = OptionForms.Addresses(v) } })
         {
-            Default = "auto",
-            IsRepeatable = true,
+            Default = "auto", IsRepeatable = true, NotOf = Exec | Init,
         },
         new("ollama", "[ADDRESS]",
             "Answer Ollama's clients on an address of their own, too, and take Ollama's variables (OLLAMA_KEEP_ALIVE …) where Shimmy's are not set",
             Serve, (o, v) => v.IsOff ? o : o with { Server = o.Server with { Ollama = OptionForms.Ollama(v) } })
         {
-            Default = "off; without an address " + BindAddress.OllamaDefault, Ollama = ("OLLAMA_HOST", text => text),
+            Default = "off; without an address " + BindAddress.OllamaDefault, Ollama = ("OLLAMA_HOST", text => text), NotOf = Exec | Launch,
         },
         new("base-path", "PATH", "Path before all routes, as /llm, behind a proxy that leaves it on", Serve,
-            (o, v) => o with { Server = o.Server with { BasePath = OptionForms.BasePath(v) } }),
+            (o, v) => o with { Server = o.Server with { BasePath = OptionForms.BasePath(v) } }) { NotOf = Exec | Launch },
         new("no-ui", null, "Leave out the page at /", Serve, (o, v) => o with { Server = o.Server with { Page = !v.Flag() } }),
         new("model-path", "FILE", "Serve this model file beside those found", Serve, (o, v) => o with { ModelPath = v.Text }),
         new("alias", "PATTERN=NAME", "Another name for a model, with * and ? as wildcards; NAME=* is the only model that is found", Serve,
@@ -223,25 +206,34 @@ internal static class OptionTable
         new("api-key", "KEY", "API key that lets a client in, its hash as sha256:HEX, or @FILE with a line NAME KEY for each",
             Serve, (o, v) => o with { Server = o.Server with { Keys = OptionForms.Keys(v) } })
         {
-            Default = "no authentication",
-            IsRepeatable = true,
+            Default = "no authentication", IsRepeatable = true, NotOf = LikeServe,
         },
+        // These five are for servers among others, which none of a single command is.
         new("metrics-bind", "ADDRESS",
             "Answer /metrics, /v1/models and /health to everybody on an address of their own, as 9090 or 0.0.0.0:9090", Serve,
-            (o, v) => o with { Server = o.Server with { MetricsBind = OptionForms.One(v) } }),
+            (o, v) => o with { Server = o.Server with { MetricsBind = OptionForms.One(v) } }) { NotOf = LikeServe },
         new("metrics-key", "KEY", "Key that opens /metrics and nothing else, in the forms of --api-key", Serve,
-            (o, v) => o with { Server = o.Server with { MetricsKeys = OptionForms.Keys(v) } }) { IsRepeatable = true },
+            (o, v) => o with { Server = o.Server with { MetricsKeys = OptionForms.Keys(v) } })
+        {
+            IsRepeatable = true, NotOf = LikeServe,
+        },
         new("metrics-names", "shimmy|vllm", "Names in /metrics: Shimmy's alone, or those by which vLLM is routed beside them", Serve,
-            (o, v) => o with { Server = o.Server with { MetricsAsVllm = v.Choice("shimmy", "vllm") == 1 } }) { Default = "shimmy" },
+            (o, v) => o with { Server = o.Server with { MetricsAsVllm = v.Choice("shimmy", "vllm") == 1 } })
+        {
+            Default = "shimmy", NotOf = LikeServe,
+        },
         new("kv-events", "ADDRESS",
             "Publish over ZeroMQ (PUB) what is in the KV caches, for precise prefix routing, as 5557 or 0.0.0.0:5557", Serve,
-            (o, v) => o with { KvEvents = OptionForms.OverTcp(OptionForms.One(v)) }),
+            (o, v) => o with { KvEvents = OptionForms.OverTcp(OptionForms.One(v)) }) { NotOf = LikeServe },
         new("kv-events-pod", "NAME", "Name of this server in the topic kv@NAME@MODEL of --kv-events", Serve,
-            (o, v) => o with { KvEventsPod = OptionForms.PodName(v) }) { Default = "the machine's name", Needs = "--kv-events" },
+            (o, v) => o with { KvEventsPod = OptionForms.PodName(v) })
+        {
+            Default = "the machine's name", Needs = "--kv-events", NotOf = LikeServe,
+        },
         new("allow-host", "NAME", "Name that the Host header may have on this machine, with * and ? as wildcards", Serve,
             (o, v) => o with { Server = o.Server with { AllowedHosts = OptionForms.Hosts(v) } })
         {
-            Default = "names of this machine", IsRepeatable = true,
+            Default = "names of this machine", IsRepeatable = true, NotOf = Exec | Launch,
         },
         new("cors", "ORIGIN", "Origin of web pages or apps that may call, as http://localhost:3000 or app://*; * for all, null for files",
             Serve, (o, v) => o with { Server = o.Server with { CorsOrigins = OptionForms.Origins(v) } })
@@ -251,13 +243,25 @@ internal static class OptionTable
             Ollama = ("OLLAMA_ORIGINS", text => $"{text},{string.Join(',', CorsMiddleware.OwnOrigins)}"),
         },
         new("body-limit", "BYTES", "Most bytes of a request's body or of a WebSocket message, as 512KiB or 64MiB",
-            Serve, (o, v) => o with { Server = o.Server with { BodyLimit = v.Bytes(1024, int.MaxValue) } }) { Default = "64MiB" },
+            Serve, (o, v) => o with { Server = o.Server with { BodyLimit = v.Bytes(1024, int.MaxValue) } })
+        {
+            Default = "64MiB", Limit = ("body_bytes", o => o.Server.BodyLimit),
+        },
         new("request-timeout", "DURATION", "How long a request may take: seconds, or 30s, 5m; 0 is no limit",
-            Serve, (o, v) => o with { Server = o.Server with { RequestTimeout = OptionForms.Timeout(v) } }) { Default = "0" },
+            Serve, (o, v) => o with { Server = o.Server with { RequestTimeout = OptionForms.Timeout(v) } })
+        {
+            Default = "0", Limit = ("request_timeout_seconds", o => o.Server.RequestTimeout?.TotalSeconds),
+        },
         new("response-cache", "BYTES", "Size of the response cache, as 512KiB or 64MiB; 0 turns it off",
-            Serve, (o, v) => o with { Server = o.Server with { ResponseCacheBytes = v.Bytes() } }) { Default = "64MiB" },
+            Serve, (o, v) => o with { Server = o.Server with { ResponseCacheBytes = v.Bytes() } })
+        {
+            Default = "64MiB", Limit = ("response_cache_bytes", o => o.Server.ResponseCacheBytes),
+        },
         new("media-pixels", "N", "Most pixels of a picture, width times height", Serve | Generate,
-            (o, v) => o with { Server = o.Server with { MediaPixels = v.Whole(1) } }) { Default = "25000000" },
+            (o, v) => o with { Server = o.Server with { MediaPixels = v.Whole(1) } })
+        {
+            Default = "25000000", Limit = ("media_pixels", o => o.Server.MediaPixels),
+        },
         new("media-urls", "HOST,HOST", "Hosts, as NAME or NAME:PORT, that media are fetched from; private addresses never are", Serve,
             (o, v) => o with { Server = o.Server with { MediaHosts = OptionForms.HostsOfMedia(v) } }),
         new("media-cache", "BYTES", "Encoded pictures that a model keeps, as 64MiB; 0 keeps none", Serve,
@@ -270,24 +274,31 @@ internal static class OptionTable
         new("share-prefixes", "key|all", "Which requests share computed prompts and cached answers: those of one API key, or all",
             Serve, (o, v) => o with { ShareAmongClients = v.Choice("key", "all") == 1 }) { Default = "key" },
         new("prefix-store", "DIR", "Keep computed prompts in this folder, across unloads and restarts", Serve,
-            (o, v) => o with { PrefixStore = Path.GetFullPath(v.Text) }),
+            (o, v) => o with { PrefixStore = Path.GetFullPath(v.Text) })
+        {
+            WhyRefused = o => o is { PrefixStore: not null, PrefixMemoryBytes: 0 }
+                ? "needs memory that states are read into, and --prefix-memory is 0" : null,
+        },
         new("prefix-store-size", "BYTES", "Most bytes in the folder of --prefix-store, as 512MiB or 64GiB", Serve,
             (o, v) => o with { PrefixStoreBytes = v.Bytes(1) }) { Default = "16GiB", Needs = "--prefix-store" },
         new("record", "FILE", "Append every exchange to this file, for --replay", Serve,
-            (o, v) => o with { Server = o.Server with { RecordFile = v.Text } }),
+            (o, v) => o with { Server = o.Server with { RecordFile = v.Text } }) { NotOf = Init },
         new("replay", "FILE", "Answer from a recording of --record, without a model", Serve,
-            (o, v) => o with { Server = o.Server with { ReplayFile = v.Text } }),
+            (o, v) => o with { Server = o.Server with { ReplayFile = v.Text } }) { NotOf = Init },
         new("replay-miss", "fail|pass", "A request that was not recorded: fail refuses it, pass asks the models",
             Serve, (o, v) => o with { Server = o.Server with { ReplayPasses = v.Choice("fail", "pass") == 1 } })
         {
-            Default = "fail", Needs = "--replay",
+            Default = "fail", Needs = "--replay", NotOf = Init,
         },
         new("log-prompts", null, "Log prompts as models read them", Serve,
-            (o, v) => o with { Server = o.Server with { LogPrompts = v.Flag() } }),
+            (o, v) => o with { Server = o.Server with { LogPrompts = v.Flag() } }) { NotOf = Launch },
         // Before --log-level, which wins.
-        new("verbose", null, "Log as with --log-level debug", Serve, (o, v) => v.Flag() ? o with { LogLevel = LogLevel.Debug } : o),
+        new("verbose", null, "Log as with --log-level debug", Serve, (o, v) => v.Flag() ? o with { LogLevel = LogLevel.Debug } : o)
+        {
+            NotOf = Launch,
+        },
         new("ready-file", "FILE", "Write the address to this file once the server listens", Serve,
-            (o, v) => o with { Server = o.Server with { ReadyFile = v.Text } }),
+            (o, v) => o with { Server = o.Server with { ReadyFile = v.Text } }) { NotOf = LikeServe },
 
         new("pull-missing", null, "Pull a model that a request names and that is not here; the request gets status 202 until it is", Serve,
             (o, v) => o with { PullsMissing = v.Flag() }),
@@ -301,7 +312,7 @@ internal static class OptionTable
             (o, v) => o with { ListsChoices = v.Flag() }),
 
         new("model", "NAME", "Model that SHIMMY_MODEL names to the command or the client; exec loads it first", Exec | Launch,
-            (o, v) => o with { Model = v.Text }) { Default = "the only one there is" },
+            (o, v) => o with { Model = v.Text }) { Default = "the only one there is", NamesModel = true },
         new("quiet", null, "Print errors only", Exec | Launch, (o, v) => o with { Quiet = v.Flag() }) { Letter = "-q" },
         new("url", "URL", "The running server, as http://127.0.0.1:11435", Ps | Stop | Launch | CommandSet.Chat,
             (o, v) => o with { Url = OptionForms.Url(v) })
@@ -392,7 +403,10 @@ internal static class OptionTable
         new("threads", "N", "Threads that decode; 0 measures at load which number is fastest", CommandSet.Models,
             (o, v) => o with { Threads = v.Whole(0, TuningOption.MostThreads) }) { Default = "0", ConfigField = "n_threads" },
         new("template", "NAME|FILE", "Chat template in place of the model's own: a built-in family, or a file", CommandSet.Models,
-            (o, v) => o with { Template = CompanionFiles.Template(v) }) { Default = "the model's own", ConfigField = "template" },
+            (o, v) => o with { Template = CompanionFiles.Template(v) })
+        {
+            Default = "the model's own", ConfigField = "template", NotOf = Init,
+        },
         new("lora", "FILE|DIR[:SCALE]",
             "LoRA adapter to apply, a GGUF or a folder of PEFT, with its strength, which is 1 where it is not given", CommandSet.Models,
             (o, v) => o with { Loras = CompanionFiles.Loras(v) }) { IsRepeatable = true, ConfigField = "lora_path" },
@@ -443,7 +457,7 @@ internal static class OptionTable
     {
         Default = row.Default,
         ConfigField = row.Field,
-        Ollama = OllamaTuning.TryGetValue(row.Name, out var ollama) ? ollama : null,
+        Ollama = row.Ollama,
     };
 
     private static Option Row(SamplingField row) => new(row.Name.Replace('_', '-'),

@@ -29,7 +29,7 @@ internal static class CompletionScript
         _ => PowerShell(),
     };
 
-    private static Kind KindOf(Option option) => option.Value is "NAME" && option.Name == "--model" ? Kind.Models
+    private static Kind KindOf(Option option) => option.NamesModel ? Kind.Models
         : option.TakesPath ? Kind.Paths
         : option.Words.Any() ? Kind.Words
         : Kind.Nothing;
