@@ -86,8 +86,10 @@ internal sealed record ServerOptions
     /// <summary>Longest time for receiving the headers of a request.</summary>
     public TimeSpan HeadersTimeout { get; init; } = TimeSpan.FromSeconds(30);
 
-    /// <summary>Limits of models that <c>/diag</c> shows beside the server's: name, and value or null where there is none.</summary>
-    public IReadOnlyList<(string Name, double? Value)> ModelLimits { get; init; } = [];
+    /// <summary>
+    /// The limits that options set, which <c>/diag</c> shows beside those that none does: name, and value or null where there is none.
+    /// </summary>
+    public IReadOnlyList<(string Name, double? Value)> Limits { get; init; } = [];
 
     /// <summary>Most bytes of answers that are kept for requests that would have them again; 0 keeps none.</summary>
     public long ResponseCacheBytes { get; init; } = ResponseCache.DefaultCapacity;

@@ -281,14 +281,10 @@ internal sealed partial class ShimmyServer : IAsyncDisposable
 
     private static IReadOnlyList<(string Name, double? Value)> LimitsOf(ServerOptions options) =>
     [
-        ("body_bytes", options.BodyLimit),
-        ("request_timeout_seconds", options.RequestTimeout?.TotalSeconds),
         ("drain_seconds", options.DrainTime.TotalSeconds),
         ("idle_connection_seconds", options.IdleTimeout.TotalSeconds),
         ("request_headers_seconds", options.HeadersTimeout.TotalSeconds),
-        ("response_cache_bytes", options.ResponseCacheBytes),
-        ("media_pixels", options.MediaPixels),
-        .. options.ModelLimits,
+        .. options.Limits,
     ];
 
     // A file that is recorded to and replayed from at once may begin empty: what it lacks is asked of the models and there the next time.

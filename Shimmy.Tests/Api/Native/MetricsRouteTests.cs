@@ -1,5 +1,6 @@
 using System.Net.Http.Headers;
 using System.Text.RegularExpressions;
+using Shimmy.Cli.Options;
 using Shimmy.Server;
 using Shimmy.Tests.Fixtures;
 using Shimmy.Tests.Fixtures.Models;
@@ -204,12 +205,13 @@ public sealed partial class MetricsRouteTests
     [TestMethod]
     public async Task Diag_shows_the_machine_and_the_limits()
     {
-        await using var server = await ServerFixture.StartAsync(options: new ServerOptions
+        var options = new CommandOptions
         {
-            BodyLimit = 4096,
-            RequestTimeout = TimeSpan.FromSeconds(90),
-            ModelLimits = [("queue", 7), ("max_loaded", null)],
-        });
+            Queue = 7,
+            Server = new ServerOptions { BodyLimit = 4096, RequestTimeout = TimeSpan.FromSeconds(90) },
+        };
+        await using var server = await ServerFixture.StartAsync(
+            options: options.Server with { Limits = [.. OptionTable.LimitsOf(options)] });
         var json = await (await server.Client.GetAsync("diag")).JsonAsync();
 
         Assert.AreEqual(Environment.ProcessorCount, json.GetProperty("cores").GetInt32());

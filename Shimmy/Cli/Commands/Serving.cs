@@ -80,7 +80,7 @@ internal sealed partial class Serving : IAsyncDisposable
             var limits = options.Server with
             {
                 Pulls = pulls,
-                ModelLimits = [.. OptionTable.LimitsOf(options), ("memory_budget_bytes", models.MemoryBudget)],
+                Limits = [.. OptionTable.LimitsOf(options), ("memory_budget_bytes", models.MemoryBudget)],
                 LogTail = tail,
                 DigestFile = models.Host.Join(models.Host.CacheFolder(), "shimmy", "digests.tsv"),
             };
