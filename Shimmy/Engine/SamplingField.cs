@@ -29,8 +29,8 @@ internal enum SamplingKind
 
 /// <summary>
 /// One field of <see cref="GenerationOptions"/> as users write it: <c>top_k</c> in a request, <c>--top-k</c> on the command line,
-/// <c>general.sampling.top_k</c> in a model's file. Requests, the command line, model defaults, the key of the response cache and the
-/// worker's pipe read this table.
+/// <c>general.sampling.top_k</c> in a model's file. Requests, the command lines of Shimmy and of llama-server, model defaults, the key of
+/// the response cache and the worker's pipe read this table.
 /// A new sampler is a property of <see cref="GenerationOptions"/>, a row here, and its stage in the worker's sampler chain.
 /// </summary>
 internal sealed class SamplingField
@@ -66,114 +66,141 @@ internal sealed class SamplingField
         new("seed", SamplingKind.Seed, o => o.Seed, (o, v) => o with { Seed = (uint?)v })
         {
             Help = "Seed of the random number generator", Default = "a random one, reported", Metadata = "seed", OnlyByChance = true,
+            LlamaServer = new(["-s", "--seed"], Help: "Seed; -1 draws one"),
         },
         new("temperature", SamplingKind.Number, o => o.Temperature, (o, v) => o with { Temperature = (float)v! }, 0, 100)
         {
             Help = "Temperature; 0 always takes the most likely token", Metadata = "temp", OnlyByChance = true,
+            LlamaServer = new(["--temp", "--temperature"], "LLAMA_ARG_TEMPERATURE"),
         },
         new("dynatemp_range", SamplingKind.Number, o => o.DynamicTemperatureRange,
             (o, v) => o with { DynamicTemperatureRange = (float)v! }, 0, 100)
         {
             OnlyByChance = true, Metadata = "dynatemp_range",
+            LlamaServer = new(["--dynatemp-range"], Help: "Range of the dynamic temperature"),
         },
         new("dynatemp_exponent", SamplingKind.Number, o => o.DynamicTemperatureExponent,
             (o, v) => o with { DynamicTemperatureExponent = (float)v! }, 0, 100)
         {
             OnlyByChance = true, Metadata = "dynatemp_exponent",
+            LlamaServer = new(["--dynatemp-exp"], Help: "Exponent of the dynamic temperature"),
         },
         new("top_k", SamplingKind.Whole, o => o.TopK, (o, v) => o with { TopK = (int)v! }, -1, Unlimited)
         {
             Help = "Keep this many most likely tokens; 0 keeps all", Metadata = "top_k", OnlyByChance = true,
+            LlamaServer = new(["--top-k"], "LLAMA_ARG_TOP_K"),
         },
         new("top_p", SamplingKind.Number, o => o.TopP, (o, v) => o with { TopP = (float)v! }, 0, 1)
         {
             Help = "Nucleus sampling: keep the most likely tokens of this share together, 0 to 1", Metadata = "top_p", OnlyByChance = true,
+            LlamaServer = new(["--top-p"], "LLAMA_ARG_TOP_P"),
         },
         new("min_p", SamplingKind.Number, o => o.MinP, (o, v) => o with { MinP = (float)v! }, 0, 1)
         {
             Help = "Drop tokens less likely than this share of the most likely one, 0 to 1", Metadata = "min_p", OnlyByChance = true,
+            LlamaServer = new(["--min-p"], "LLAMA_ARG_MIN_P"),
         },
         new("typical_p", SamplingKind.Number, o => o.TypicalP, (o, v) => o with { TypicalP = (float)v! }, 0, 1)
         {
             Help = "Locally typical sampling, 0 to 1; 1 is off", Metadata = "typ_p", OnlyByChance = true,
+            LlamaServer = new(["--typical", "--typical-p"]),
         },
         new("top_n_sigma", SamplingKind.Number, o => o.TopNSigma, (o, v) => o with { TopNSigma = (float)v! }, -1, 100)
         {
             Help = "Keep tokens within this many standard deviations of the best; negative is off", OnlyByChance = true,
             Metadata = "top_n_sigma",
+            LlamaServer = new(["--top-nsigma", "--top-n-sigma"]),
         },
         new("xtc_probability", SamplingKind.Number, o => o.XtcProbability, (o, v) => o with { XtcProbability = (float)v! }, 0, 1)
         {
             Help = "Chance of excluding the top choices, 0 to 1", Metadata = "xtc_probability", OnlyByChance = true,
+            LlamaServer = new(["--xtc-probability"]),
         },
         new("xtc_threshold", SamplingKind.Number, o => o.XtcThreshold, (o, v) => o with { XtcThreshold = (float)v! }, 0, 1)
         {
             Help = "Least probability of a token that XTC may exclude, 0 to 1", Metadata = "xtc_threshold", OnlyByChance = true,
+            LlamaServer = new(["--xtc-threshold"]),
         },
         new("repeat_last_n", SamplingKind.Whole, o => o.RepeatLastN, (o, v) => o with { RepeatLastN = (int)v! }, -1, Unlimited)
         {
             Help = "How many last tokens the penalties look at; 0 is off, -1 all", Metadata = "penalty_last_n",
+            LlamaServer = new(["--repeat-last-n"]),
         },
         new("repeat_penalty", SamplingKind.Number, o => o.RepeatPenalty, (o, v) => o with { RepeatPenalty = (float)v! }, 0.01, 100)
         {
             Help = "Divides the logits of tokens seen before; 1 is off", Metadata = "penalty_repeat",
             // The name in vLLM and OpenRouter.
             OtherName = "repetition_penalty",
+            LlamaServer = new(["--repeat-penalty"], "LLAMA_ARG_REPEAT_PENALTY"),
         },
         new("frequency_penalty", SamplingKind.Number, o => o.FrequencyPenalty, (o, v) => o with { FrequencyPenalty = (float)v! }, -2, 2)
         {
             Help = "Subtracted once per earlier occurrence, -2 to 2", Metadata = "penalty_freq",
+            LlamaServer = new(["--frequency-penalty"], "LLAMA_ARG_FREQUENCY_PENALTY"),
         },
         new("presence_penalty", SamplingKind.Number, o => o.PresencePenalty, (o, v) => o with { PresencePenalty = (float)v! }, -2, 2)
         {
             Help = "Subtracted where a token occurred before, -2 to 2", Metadata = "penalty_present",
+            LlamaServer = new(["--presence-penalty"], "LLAMA_ARG_PRESENCE_PENALTY"),
         },
         new("dry_multiplier", SamplingKind.Number, o => o.DryMultiplier, (o, v) => o with { DryMultiplier = (float)v! }, 0, 100)
         {
             Help = "DRY repetition penalty; 0 is off", Metadata = "dry_multiplier",
+            LlamaServer = new(["--dry-multiplier"]),
         },
         new("dry_base", SamplingKind.Number, o => o.DryBase, (o, v) => o with { DryBase = (float)v! }, 1, 100)
         {
             Help = "Base of DRY's exponential", Metadata = "dry_base",
+            LlamaServer = new(["--dry-base"]),
         },
         new("dry_allowed_length", SamplingKind.Whole, o => o.DryAllowedLength, (o, v) => o with { DryAllowedLength = (int)v! }, 0,
             Unlimited)
         {
             Help = "Longest repetition that DRY does not penalize, in tokens", Metadata = "dry_allowed_length",
+            LlamaServer = new(["--dry-allowed-length"]),
         },
         new("dry_penalty_last_n", SamplingKind.Whole, o => o.DryPenaltyLastN, (o, v) => o with { DryPenaltyLastN = (int)v! }, -1, Unlimited)
         {
             Help = "How far back DRY looks, in tokens; 0 is off, -1 all", Metadata = "dry_penalty_last_n",
+            LlamaServer = new(["--dry-penalty-last-n"]),
         },
         new("dry_sequence_breakers", SamplingKind.Texts, o => o.DrySequenceBreakers,
             (o, v) => o with { DrySequenceBreakers = (IReadOnlyList<string>)v! })
         {
             Metadata = "dry_sequence_breakers",
+            LlamaServer = new(["--dry-sequence-breaker"], Help: "Text that ends a repetition for DRY; none for no such text"),
         },
         new("mirostat", SamplingKind.Whole, o => o.Mirostat, (o, v) => o with { Mirostat = (int)v! }, 0, 2)
         {
             Help = "1 is Mirostat, 2 is Mirostat 2.0, 0 is off", Metadata = "mirostat",
+            LlamaServer = new(["--mirostat"]),
         },
         new("mirostat_tau", SamplingKind.Number, o => o.MirostatTau, (o, v) => o with { MirostatTau = (float)v! }, 0, 100)
         {
             Help = "Mirostat's target entropy", Metadata = "mirostat_tau", OnlyByChance = true,
+            LlamaServer = new(["--mirostat-ent"]),
         },
         new("mirostat_eta", SamplingKind.Number, o => o.MirostatEta, (o, v) => o with { MirostatEta = (float)v! }, 0, 100)
         {
             Help = "Mirostat's learning rate", Metadata = "mirostat_eta", OnlyByChance = true,
+            LlamaServer = new(["--mirostat-lr"]),
         },
         new("adaptive_target", SamplingKind.Number, o => o.AdaptiveTarget, (o, v) => o with { AdaptiveTarget = (float)v! }, -1, 1)
         {
             OnlyByChance = true, Metadata = "adaptive_target",
+            LlamaServer = new(["--adaptive-target"],
+                Help: "Probability that the sampler adaptive_p draws near; negative is off"),
         },
         new("adaptive_decay", SamplingKind.Number, o => o.AdaptiveDecay, (o, v) => o with { AdaptiveDecay = (float)v! }, 0, 0.99)
         {
             OnlyByChance = true, Metadata = "adaptive_decay",
+            LlamaServer = new(["--adaptive-decay"], Help: "How much of its past adaptive_p remembers"),
         },
         new("logit_bias", SamplingKind.Biases, o => o.LogitBias, (o, v) => o with { LogitBias = (IReadOnlyList<LogitBias>)v! }),
         new("ignore_eos", SamplingKind.Flag, o => o.IgnoreEos, (o, v) => o with { IgnoreEos = (bool)v! })
         {
             Help = "Generate on past end-of-generation tokens", Metadata = "ignore_eos",
+            LlamaServer = new(["--ignore-eos"]),
         },
         new(StopName, SamplingKind.Texts, o => o.Stop, (o, v) => o with { Stop = (IReadOnlyList<string>)v! })
         {
@@ -206,6 +233,9 @@ internal sealed class SamplingField
 
     /// <summary>Default in words, for the help; null where <see cref="DefaultText"/> says it.</summary>
     public string? Default { get; private init; }
+
+    /// <summary>The option of llama-server's command line that sets its default; null where llama-server has none.</summary>
+    public LlamaServerName? LlamaServer { get; private init; }
 
     /// <summary>Its key behind <c>general.sampling.</c> in a model's file; null where a file cannot say it.</summary>
     public string? Metadata { get; private init; }
@@ -259,6 +289,12 @@ internal sealed class SamplingField
         ? Convert.ToString(_get(defaults), CultureInfo.InvariantCulture)
         : null);
 }
+
+/// <summary>An option of llama-server's command line that sets the default of a sampling field.</summary>
+/// <param name="Names">Its names, short ones first.</param>
+/// <param name="Variable">The variable of the environment that stands in for it; null where there is none.</param>
+/// <param name="Help">What it does; null where <see cref="SamplingField.Help"/> says it.</param>
+internal sealed record LlamaServerName(string[] Names, string? Variable = null, string? Help = null);
 
 /// <summary>
 /// Sampling options of a request, a command line or a model's file, those alone that are set. Read once, and laid over the defaults

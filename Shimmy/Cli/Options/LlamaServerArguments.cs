@@ -145,24 +145,20 @@ internal sealed class LlamaServerArguments
     }
 
     /// <summary>The default of a sampling field.</summary>
-    public void Sample(OptionValue value, string field)
+    public void Sample(OptionValue value, SamplingField row) => _sampling[row.Metadata!] = row.Kind switch
     {
-        var row = SamplingField.All.First(row => row.Name == field);
-        _sampling[row.Metadata!] = row.Kind switch
-        {
-            SamplingKind.Seed => long.TryParse(value.Text, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out var seed)
-                && seed is >= -1 and <= uint.MaxValue
-                ? SamplingField.FoldSeed(seed) is { } folded && folded != uint.MaxValue
-                    ? folded.ToString(CultureInfo.InvariantCulture)
-                    : "-1"
-                : throw value.Refuse("a whole number of 32 bits, or -1 for a random one"),
-            SamplingKind.Texts => value.Text == "none" ? "" : _sampling.TryGetValue(row.Metadata!, out var before)
-                ? before + '\u001f' + value.Text : value.Text,
-            SamplingKind.Flag => "true",
-            _ => row.Number(value.Text) is { } number ? Convert.ToString(number, CultureInfo.InvariantCulture)!
-                : throw value.Refuse(row.AllowedNumber),
-        };
-    }
+        SamplingKind.Seed => long.TryParse(value.Text, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out var seed)
+            && seed is >= -1 and <= uint.MaxValue
+            ? SamplingField.FoldSeed(seed) is { } folded && folded != uint.MaxValue
+                ? folded.ToString(CultureInfo.InvariantCulture)
+                : "-1"
+            : throw value.Refuse("a whole number of 32 bits, or -1 for a random one"),
+        SamplingKind.Texts => value.Text == "none" ? "" : _sampling.TryGetValue(row.Metadata!, out var before)
+            ? before + '\u001f' + value.Text : value.Text,
+        SamplingKind.Flag => "true",
+        _ => row.Number(value.Text) is { } number ? Convert.ToString(number, CultureInfo.InvariantCulture)!
+            : throw value.Refuse(row.AllowedNumber),
+    };
 
     /// <summary>Most tokens of an answer; -1 is no limit.</summary>
     public void Predict(OptionValue value) => _sampling["max_tokens"] =

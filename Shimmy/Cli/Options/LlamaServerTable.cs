@@ -196,33 +196,7 @@ internal static class LlamaServerTable
     [
         new(["-n", "--predict", "--n-predict"], "LLAMA_ARG_N_PREDICT",
             "N", "Most tokens of an answer; -1 is no limit", (a, v) => a.Predict(v)),
-        new(["-s", "--seed"], null, "N", "Seed; -1 draws one", Sampled("seed")),
-        new(["--temp", "--temperature"], "LLAMA_ARG_TEMPERATURE", "N", "Temperature (default 0.8)", Sampled("temperature")),
-        new(["--top-k"], "LLAMA_ARG_TOP_K", "N", "Top-k (default 40)", Sampled("top_k")),
-        new(["--top-p"], "LLAMA_ARG_TOP_P", "N", "Top-p (default 0.95)", Sampled("top_p")),
-        new(["--min-p"], "LLAMA_ARG_MIN_P", "N", "Min-p (default 0.05)", Sampled("min_p")),
-        new(["--top-nsigma", "--top-n-sigma"], null, "N", "Top-n-sigma; -1 is off", Sampled("top_n_sigma")),
-        new(["--typical", "--typical-p"], null, "N", "Locally typical sampling; 1 is off", Sampled("typical_p")),
-        new(["--xtc-probability"], null, "N", "Chance of XTC", Sampled("xtc_probability")),
-        new(["--xtc-threshold"], null, "N", "Threshold of XTC", Sampled("xtc_threshold")),
-        new(["--repeat-last-n"], null, "N", "How many last tokens penalties look at", Sampled("repeat_last_n")),
-        new(["--repeat-penalty"], "LLAMA_ARG_REPEAT_PENALTY", "N", "Repeat penalty; 1 is off", Sampled("repeat_penalty")),
-        new(["--presence-penalty"], "LLAMA_ARG_PRESENCE_PENALTY", "N", "Presence penalty", Sampled("presence_penalty")),
-        new(["--frequency-penalty"], "LLAMA_ARG_FREQUENCY_PENALTY", "N", "Frequency penalty", Sampled("frequency_penalty")),
-        new(["--dry-multiplier"], null, "N", "DRY; 0 is off", Sampled("dry_multiplier")),
-        new(["--dry-base"], null, "N", "Base of DRY", Sampled("dry_base")),
-        new(["--dry-allowed-length"], null, "N", "Length that DRY leaves alone", Sampled("dry_allowed_length")),
-        new(["--dry-penalty-last-n"], null, "N", "How far back DRY looks", Sampled("dry_penalty_last_n")),
-        new(["--dry-sequence-breaker"], null, "TEXT", "Text that ends a repetition for DRY; none for no such text",
-            Sampled("dry_sequence_breakers")),
-        new(["--dynatemp-range"], null, "N", "Range of the dynamic temperature", Sampled("dynatemp_range")),
-        new(["--dynatemp-exp"], null, "N", "Exponent of the dynamic temperature", Sampled("dynatemp_exponent")),
-        new(["--mirostat"], null, "N", "1 or 2 for Mirostat; 0 is off", Sampled("mirostat")),
-        new(["--mirostat-lr"], null, "N", "Mirostat's learning rate", Sampled("mirostat_eta")),
-        new(["--mirostat-ent"], null, "N", "Mirostat's target entropy", Sampled("mirostat_tau")),
-        new(["--adaptive-target"], null, "N", "Probability that the sampler adaptive_p draws near; negative is off", Sampled("adaptive_target")),
-        new(["--adaptive-decay"], null, "N", "How much of its past adaptive_p remembers", Sampled("adaptive_decay")),
-        Switch(["--ignore-eos"], null, "Go on past the end", a => a.Sample(new OptionValue("--ignore-eos", ["true"]), "ignore_eos")),
+        .. SamplingField.All.Where(field => field.LlamaServer is not null).Select(Sampled),
         new(["--samplers"], null, "NAME;NAME", "The samplers in their order", (a, v) =>
             a.SetMode(mode => mode with { Samplers = LlamaOptions.SamplersOf(v.Text.Split(';', StringSplitOptions.TrimEntries)) })),
         new(["--sampler-seq", "--sampling-seq"], null, "LETTERS", "The samplers in their order, a letter each (edskypmxt)", (a, v) =>
@@ -310,7 +284,14 @@ internal static class LlamaServerTable
 
     private static Action<LlamaServerArguments, OptionValue> Tuned(string name) => (a, v) => a.Tune(v, name, v.Text);
 
-    private static Action<LlamaServerArguments, OptionValue> Sampled(string field) => (a, v) => a.Sample(v, field);
+    private static LlamaServerOption Sampled(SamplingField field)
+    {
+        var option = field.LlamaServer!;
+        var value = field.DefaultText(new GenerationOptions()) is { } text ? $" (default {text})" : "";
+        return new LlamaServerOption(option.Names, option.Variable,
+            field.Kind switch { SamplingKind.Flag => null, SamplingKind.Texts => "TEXT", _ => "N" },
+            option.Help ?? field.Help + value, (a, v) => a.Sample(v, field));
+    }
 
     private static string[] Words(OptionValue value) =>
         value.Text.Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries);
