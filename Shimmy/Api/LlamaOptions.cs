@@ -9,8 +9,8 @@ namespace Shimmy.Api;
 
 /// <summary>
 /// llama-server's options of a generation beside the sampling fields, which the routes of <c>shimmy llama-server</c> share:
-/// <c>samplers</c>, <c>min_keep</c>, <c>id_slot</c>, <c>return_progress</c>, <c>post_sampling_probs</c>, <c>cache_prompt</c>,
-/// <c>t_max_prompt_ms</c>, <c>t_max_predict_ms</c>; and <c>sse_ping_interval</c>.
+/// <c>samplers</c>, <c>min_keep</c>, <c>id_slot</c>, <c>return_progress</c>, <c>post_sampling_probs</c>, <c>t_max_prompt_ms</c>,
+/// <c>t_max_predict_ms</c>; and <c>sse_ping_interval</c>.
 /// </summary>
 internal sealed record LlamaOptions
 {
@@ -55,9 +55,12 @@ internal sealed record LlamaOptions
 
     private bool Progress { get; init; }
 
-    private bool CachePrompt { get; init; } = true;
+    private bool CachesPrompts { get; init; } = true;
 
     private int? PromptTime { get; init; }
+
+    /// <summary>The options of a request to any route: of another server's none, since only llama-server's clients mean them so.</summary>
+    public static LlamaOptions Of(RequestFields fields, LlamaServerMode mode) => mode.IsOn ? Read(fields, mode) : None;
 
     private int? PredictTime { get; init; }
 
@@ -74,7 +77,7 @@ internal sealed record LlamaOptions
             MinKeep = fields.Whole("min_keep", 0, int.MaxValue) ?? 0,
             Slot = fields.Whole("id_slot", -1, int.MaxValue) is >= 0 and var slot ? slot : null,
             Progress = (fields.Flag("return_progress") ?? false) && (fields.Flag("stream") ?? false),
-            CachePrompt = fields.Flag("cache_prompt") ?? mode.CachesPrompts,
+            CachesPrompts = mode.CachesPrompts,
             PromptTime = Time("t_max_prompt_ms"),
             PredictTime = Time("t_max_predict_ms"),
         };
@@ -103,8 +106,11 @@ internal sealed record LlamaOptions
     /// <summary>The larger of what two names of one field say; null where neither says anything.</summary>
     public static int? Larger(int? one, int? other) => one > other || other is null ? one : other;
 
-    /// <summary>The options with these.</summary>
-    public GenerationOptions Over(GenerationOptions options) => options with
+    /// <summary>How a request samples: its sampling fields over the model's defaults, and these options.</summary>
+    public GenerationOptions With(SamplingPatch sampling, ModelFacts facts) =>
+        Over(sampling.Over(SamplingPatch.DefaultsOf(facts) with { CachePrompt = CachesPrompts }));
+
+    private GenerationOptions Over(GenerationOptions options) => options with
     {
         AfterSampling = AfterSampling && options.TopLogProbabilities is not null,
         Samplers = Samplers,
@@ -112,7 +118,6 @@ internal sealed record LlamaOptions
         MinKeep = AfterSampling && options.Temperature <= 0 ? Math.Max(MinKeep, options.TopLogProbabilities ?? 0) : MinKeep,
         Slot = Slot,
         ReportProgress = Progress,
-        CachePrompt = CachePrompt,
         PromptMilliseconds = PromptTime,
         PredictMilliseconds = PredictTime,
     };

@@ -17,7 +17,7 @@ internal sealed record MessagesRequestBody(ChatRequest Request, bool Stream, boo
 
     private SamplingPatch Sampling { get; init; } = SamplingPatch.None;
 
-    private LlamaOptions? Own { get; init; }
+    private LlamaOptions Own { get; init; } = LlamaOptions.None;
 
     /// <summary>Reads the body; throws <see cref="ApiException"/> naming the field that is wrong.</summary>
     /// <param name="fields">The body.</param>
@@ -50,7 +50,7 @@ internal sealed record MessagesRequestBody(ChatRequest Request, bool Stream, boo
         var sampling = SamplingFields.Read(fields);
         var body = new MessagesRequestBody(mode.Apply(request, fields), fields.Flag("stream") ?? false, Caching(fields))
         {
-            Own = mode.IsOn ? LlamaOptions.Read(fields, mode) : null,
+            Own = LlamaOptions.Of(fields, mode),
             Sampling = sampling with
             {
                 MaxTokens = most,
@@ -62,11 +62,8 @@ internal sealed record MessagesRequestBody(ChatRequest Request, bool Stream, boo
     }
 
     /// <summary>The request with its sampling fields laid over the model's defaults.</summary>
-    public MessagesRequestBody WithDefaultsOf(ModelFacts facts)
-    {
-        var options = Sampling.Over(SamplingPatch.DefaultsOf(facts));
-        return this with { Request = Request with { Options = Own?.Over(options) ?? options } };
-    }
+    public MessagesRequestBody WithDefaultsOf(ModelFacts facts) =>
+        this with { Request = Request with { Options = Own.With(Sampling, facts) } };
 
     // The present name, and the one of the beta before it.
     private static (string Name, Grammar? Grammar) Format(RequestFields fields)

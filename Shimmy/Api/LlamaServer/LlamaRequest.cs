@@ -96,7 +96,7 @@ internal sealed record LlamaRequest
     /// <summary>The request with what it leaves open from the model, and with the tokens of biases that texts name.</summary>
     public async Task<LlamaRequest> WithDefaultsOfAsync(ILoadedModel model, bool saysLimit, CancellationToken cancellation)
     {
-        var options = Sampling.Over(SamplingPatch.DefaultsOf(model.Facts));
+        var options = Own.With(Sampling, model.Facts);
         var biases = options.LogitBias.Where(bias => bias.Token < model.Facts.VocabularySize && bias.Token >= 0).ToList();
         foreach (var (text, bias) in TextBiases)
         {
@@ -109,7 +109,7 @@ internal sealed record LlamaRequest
         return this with
         {
             Predict = most ?? -1,
-            Options = Own.Over(options with { MaxTokens = most, LogitBias = biases }),
+            Options = options with { MaxTokens = most, LogitBias = biases },
         };
     }
 

@@ -18,7 +18,7 @@ internal sealed record ChatRequestBody(ChatRequest Request, int Choices, bool St
 
     private SamplingPatch Sampling { get; init; } = SamplingPatch.None;
 
-    private LlamaOptions? Own { get; init; }
+    private LlamaOptions Own { get; init; } = LlamaOptions.None;
 
     /// <summary>Reads the body; throws <see cref="ApiException"/> naming the field that is wrong.</summary>
     public static ChatRequestBody Read(RequestFields fields, ILogger? logger, LlamaServerMode? mode = null)
@@ -60,18 +60,15 @@ internal sealed record ChatRequestBody(ChatRequest Request, int Choices, bool St
         {
             Extras = extras,
             Sampling = sampling,
-            Own = mode.IsOn ? LlamaOptions.Read(fields, mode) : null,
+            Own = LlamaOptions.Of(fields, mode),
         };
         UnreadFields.Check(fields, logger);
         return body;
     }
 
     /// <summary>The request with its sampling fields laid over the model's defaults.</summary>
-    public ChatRequestBody WithDefaultsOf(ModelLease lease)
-    {
-        var options = Sampling.Over(SamplingPatch.DefaultsOf(lease.Model.Facts));
-        return this with { Request = Request with { Options = Own?.Over(options) ?? options } };
-    }
+    public ChatRequestBody WithDefaultsOf(ModelLease lease) =>
+        this with { Request = Request with { Options = Own.With(Sampling, lease.Model.Facts) } };
 
     /// <summary>The request with the prompt that it becomes, as text.</summary>
     public async Task<ChatRequestBody> WithPromptAsync(

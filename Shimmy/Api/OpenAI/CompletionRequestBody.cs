@@ -27,7 +27,7 @@ internal sealed record CompletionRequestBody(IReadOnlyList<Prompt> Prompts, Gram
 
     private SamplingPatch Sampling { get; init; } = SamplingPatch.None;
 
-    private LlamaOptions? Own { get; init; }
+    private LlamaOptions Own { get; init; } = LlamaOptions.None;
 
     /// <summary>Reads the body; throws <see cref="ApiException"/> naming the field that is wrong.</summary>
     /// <param name="fields">The body.</param>
@@ -51,7 +51,7 @@ internal sealed record CompletionRequestBody(IReadOnlyList<Prompt> Prompts, Gram
             Echo = echo,
             Suffix = string.IsNullOrEmpty(suffix) ? null : suffix,
             Extras = extras,
-            Own = mode.IsOn ? LlamaOptions.Read(fields, mode) : null,
+            Own = LlamaOptions.Of(fields, mode),
             Sampling = SamplingFields.Read(fields) with
             {
                 MaxTokens = TokenLimit.Read(fields),
@@ -70,8 +70,7 @@ internal sealed record CompletionRequestBody(IReadOnlyList<Prompt> Prompts, Gram
     public CompletionRequestBody WithDefaultsOf(ModelLease lease)
     {
         var facts = lease.Model.Facts;
-        var options = Sampling.Over(SamplingPatch.DefaultsOf(facts));
-        var request = this with { Options = Own?.Over(options) ?? options };
+        var request = this with { Options = Own.With(Sampling, facts) };
         if (Suffix is null)
             return request;
         var markers = facts.FillInTheMiddle

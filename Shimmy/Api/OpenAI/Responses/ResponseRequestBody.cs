@@ -40,7 +40,7 @@ internal sealed record ResponseRequestBody
 
     private SamplingPatch Sampling { get; init; } = SamplingPatch.None;
 
-    private LlamaOptions? Own { get; init; }
+    private LlamaOptions Own { get; init; } = LlamaOptions.None;
 
     /// <summary>Reads the body; throws <see cref="ApiException"/> naming the field that is wrong.</summary>
     public static ResponseRequestBody Read(RequestFields fields, ResponseStore store, ILogger? logger, LlamaServerMode? mode = null)
@@ -69,7 +69,7 @@ internal sealed record ResponseRequestBody
         var body = new ResponseRequestBody
         {
             Extras = extras,
-            Own = mode.IsOn ? LlamaOptions.Read(fields, mode) : null,
+            Own = LlamaOptions.Of(fields, mode),
             Request = mode.Apply(new ChatRequest
             {
                 Messages = ItemConversation.Of(fields.Text("instructions"), context.Concat(input)),
@@ -101,14 +101,8 @@ internal sealed record ResponseRequestBody
     /// <summary>The request with its sampling fields laid over the model's defaults.</summary>
     public ResponseRequestBody WithDefaultsOf(ModelFacts facts) => this with
     {
-        Request = Request with { Options = OptionsOver(SamplingPatch.DefaultsOf(facts)) },
+        Request = Request with { Options = Own.With(Sampling, facts) },
     };
-
-    private GenerationOptions OptionsOver(GenerationOptions defaults)
-    {
-        var options = Sampling.Over(defaults);
-        return Own?.Over(options) ?? options;
-    }
 
     private static Grammar? GrammarOf(RequestFields fields)
     {
