@@ -1,6 +1,4 @@
-using System.Collections.Concurrent;
 using System.Text.Json;
-using Shimmy.Chat.Messages;
 using Shimmy.Chat.Output;
 using Shimmy.Engine;
 using Shimmy.Http;
@@ -59,10 +57,10 @@ internal sealed record LlamaOptions
 
     private int? PromptTime { get; init; }
 
+    private int? PredictTime { get; init; }
+
     /// <summary>The options of a request to any route: of another server's none, since only llama-server's clients mean them so.</summary>
     public static LlamaOptions Of(RequestFields fields, LlamaServerMode mode) => mode.IsOn ? Read(fields, mode) : None;
-
-    private int? PredictTime { get; init; }
 
     /// <summary>Reads the fields; throws <see cref="ApiException"/> naming the one that is wrong.</summary>
     public static LlamaOptions Read(RequestFields fields, LlamaServerMode mode)
@@ -160,35 +158,5 @@ internal sealed record LlamaOptions
         return samplers is null or { Count: <= MostSamplers }
             ? samplers
             : throw ApiException.BadField("samplers", $"names {samplers.Count} samplers; at most {MostSamplers} are allowed");
-    }
-}
-
-/// <summary>
-/// Conversations whose thinking can be ended while they run (<c>reasoning_control</c>), by the ids of their answers.
-/// </summary>
-internal static class ReasoningControls
-{
-    private static readonly ConcurrentDictionary<string, ReasoningControl> Running = new(StringComparer.Ordinal);
-
-    /// <summary>Lets an answer be found until the result is disposed.</summary>
-    public static IDisposable Begin(string id, ReasoningControl? control)
-    {
-        if (control is not null)
-            Running[id] = control;
-        return new Entry(id);
-    }
-
-    /// <summary>Ends the thinking of an answer; false where none runs under this id that may be asked to.</summary>
-    public static bool End(string id)
-    {
-        if (!Running.TryGetValue(id, out var control))
-            return false;
-        control.End();
-        return true;
-    }
-
-    private sealed class Entry(string id) : IDisposable
-    {
-        public void Dispose() => Running.TryRemove(id, out _);
     }
 }

@@ -1,6 +1,5 @@
 using System.Buffers;
 using System.Runtime.CompilerServices;
-using System.Threading.Channels;
 using Microsoft.AspNetCore.Http;
 using Shimmy.Chat;
 using Shimmy.Chat.Messages;
@@ -61,7 +60,9 @@ internal static class LlamaCompletions
             log?.Write(run.Request.Prompt);
         if (request.Stream)
         {
-            await SseResponse.SendAsync(context, SideBySide(context, lease, request, runs), new Writer(runs, request.PingAfter));
+            var events = AnswerMerge.SideBySide(
+                runs.Count, (i, end) => LlamaGeneration.RunAsync(lease, request, runs[i], mode, end), context.RequestAborted);
+            await SseResponse.SendAsync(context, events, new Writer(runs, request.PingAfter));
             return;
         }
         using var failed = CancellationTokenSource.CreateLinkedTokenSource(context.RequestAborted);
@@ -90,34 +91,6 @@ internal static class LlamaCompletions
             if (runs.Count > 1)
                 json.WriteEndArray();
         });
-    }
-
-    // All at once; each event is written under the number of its answer.
-    private static async IAsyncEnumerable<OutputEvent> SideBySide(HttpContext context, ModelLease lease, LlamaRequest request,
-        IReadOnlyList<LlamaRun> runs, [EnumeratorCancellation] CancellationToken cancellation = default)
-    {
-        using var left = CancellationTokenSource.CreateLinkedTokenSource(context.RequestAborted, cancellation);
-        var channel = Channel.CreateUnbounded<OutputEvent>(new UnboundedChannelOptions { SingleReader = true });
-        var all = Task.WhenAll(runs.Select(async (run, i) =>
-        {
-            await foreach (var outputEvent in LlamaGeneration.RunAsync(lease, request, run, LlamaServerMode.Of(context), left.Token)
-                .ConfigureAwait(false))
-            {
-                channel.Writer.TryWrite(outputEvent with { Choice = i });
-            }
-        }));
-        _ = all.ContinueWith(task => channel.Writer.Complete(task.Exception?.InnerException ?? (task.IsCanceled
-            ? new OperationCanceledException() : null)), TaskScheduler.Default);
-        try
-        {
-            await foreach (var outputEvent in channel.Reader.ReadAllAsync(left.Token).ConfigureAwait(false))
-                yield return outputEvent;
-        }
-        finally
-        {
-            await left.CancelAsync().ConfigureAwait(false);
-            await all.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
-        }
     }
 
     private sealed class Writer(IReadOnlyList<LlamaRun> runs, TimeSpan? ping) : IStreamWriter

@@ -1,6 +1,7 @@
-using System.Runtime.CompilerServices;
+using System.Collections.Concurrent;
 using Microsoft.AspNetCore.Http;
 using Shimmy.Chat;
+using Shimmy.Chat.Messages;
 using Shimmy.Chat.Output;
 using Shimmy.Chat.Templates;
 using Shimmy.Http;
@@ -61,7 +62,8 @@ internal static class ChatCompletions
         if (request.Stream)
         {
             var writer = new ChatStreamWriter(id, created, name, request.IncludeUsage, request.Choices, request.Extras);
-            await SseResponse.SendAsync(context, choices.Length == 1 ? choices[0] : SideBySide(choices, token), writer, outlives);
+            var events = choices.Length == 1 ? choices[0] : AnswerMerge.SideBySide(choices.Length, (i, _) => choices[i], token);
+            await SseResponse.SendAsync(context, events, writer, outlives);
             return;
         }
         var answers = await Task.WhenAll(choices.Select(events => Answer.CollectAsync(context, events)));
@@ -118,41 +120,34 @@ internal static class ChatCompletions
             json.WriteEndObject();
         });
     }
+}
 
-    // All choices run at once; each event is written under the number of its choice.
-    private static async IAsyncEnumerable<OutputEvent> SideBySide(
-        IAsyncEnumerable<OutputEvent>[] choices, [EnumeratorCancellation] CancellationToken cancellation)
+/// <summary>
+/// Conversations whose thinking can be ended while they run (<c>reasoning_control</c>), by the ids of their answers.
+/// </summary>
+internal static class ReasoningControls
+{
+    private static readonly ConcurrentDictionary<string, ReasoningControl> Running = new(StringComparer.Ordinal);
+
+    /// <summary>Lets an answer be found until the result is disposed.</summary>
+    public static IDisposable Begin(string id, ReasoningControl? control)
     {
-        // What one of them cannot do ends all.
-        using var end = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
-        var enumerators = choices.Select(choice => choice.GetAsyncEnumerator(end.Token)).ToArray();
-        var next = enumerators.Select(choice => choice.MoveNextAsync().AsTask()).ToArray();
-        try
-        {
-            var running = choices.Length;
-            while (running > 0)
-            {
-                var done = await Task.WhenAny(next.Where(task => task is not null)).ConfigureAwait(false);
-                var i = Array.IndexOf(next, done);
-                if (!await done.ConfigureAwait(false))
-                {
-                    next[i] = null!;
-                    running--;
-                    continue;
-                }
-                yield return enumerators[i].Current with { Choice = i };
-                next[i] = enumerators[i].MoveNextAsync().AsTask();
-            }
-        }
-        finally
-        {
-            await end.CancelAsync().ConfigureAwait(false);
-            foreach (var (enumerator, task) in enumerators.Zip(next))
-            {
-                if (task is not null)
-                    await ((Task)task).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
-                await enumerator.DisposeAsync().ConfigureAwait(false);
-            }
-        }
+        if (control is not null)
+            Running[id] = control;
+        return new Entry(id);
+    }
+
+    /// <summary>Ends the thinking of an answer; false where none runs under this id that may be asked to.</summary>
+    public static bool End(string id)
+    {
+        if (!Running.TryGetValue(id, out var control))
+            return false;
+        control.End();
+        return true;
+    }
+
+    private sealed class Entry(string id) : IDisposable
+    {
+        public void Dispose() => Running.TryRemove(id, out _);
     }
 }

@@ -1,6 +1,4 @@
-using System.Runtime.CompilerServices;
 using System.Text;
-using System.Threading.Channels;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.Logging;
 using Shimmy.Chat;
@@ -35,7 +33,9 @@ internal static class Completions
         if (request.Stream)
         {
             var writer = new CompletionStreamWriter(id, created, name, request, [.. runs.Select(run => run.Echo)]);
-            await SseResponse.SendAsync(context, OneAfterAnother(lease, cache, runs, logger, context.RequestAborted), writer);
+            var events = AnswerMerge.OneAfterAnother(runs.Length,
+                (i, end) => ChatPipeline.CompleteAsync(lease, runs[i].Request, end, cache, logger), context.RequestAborted);
+            await SseResponse.SendAsync(context, events, writer);
             return;
         }
         var answers = await CollectAsync(context, lease, cache, runs, logger);
@@ -92,49 +92,6 @@ internal static class Completions
                 throw;
             }
         }));
-    }
-
-    // All are generated at once, and sent one after another: what comes early waits. Each on its own would stand in the queue anew behind
-    // all others.
-    private static async IAsyncEnumerable<OutputEvent> OneAfterAnother(
-        ModelLease lease, CachedExecution cache, Run[] runs, ILogger logger, [EnumeratorCancellation] CancellationToken cancellation)
-    {
-        using var left = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
-        // Each is looked up here already, so that the header, which the first event sends, speaks of all.
-        var answers = Array.ConvertAll(runs, run => Ahead(ChatPipeline.CompleteAsync(lease, run.Request, left.Token, cache, logger)));
-        try
-        {
-            for (var i = 0; i < runs.Length; i++)
-            {
-                await foreach (var outputEvent in answers[i].ReadAllAsync(cancellation).ConfigureAwait(false))
-                    yield return outputEvent with { Choice = i };
-            }
-        }
-        finally
-        {
-            await left.CancelAsync().ConfigureAwait(false);
-        }
-    }
-
-    private static ChannelReader<OutputEvent> Ahead(IAsyncEnumerable<OutputEvent> events)
-    {
-        var channel = Channel.CreateUnbounded<OutputEvent>(new UnboundedChannelOptions { SingleReader = true, SingleWriter = true });
-        _ = ReadAsync();
-        return channel.Reader;
-
-        async Task ReadAsync()
-        {
-            try
-            {
-                await foreach (var outputEvent in events.ConfigureAwait(false))
-                    channel.Writer.TryWrite(outputEvent);
-                channel.Writer.Complete();
-            }
-            catch (Exception e)
-            {
-                channel.Writer.Complete(e);
-            }
-        }
     }
 
     /// <summary>One choice.</summary>
