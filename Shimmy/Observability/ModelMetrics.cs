@@ -162,12 +162,12 @@ internal static class ModelMetrics
         Family("shimmy_worker_crashes_total", "Workers that ended unexpectedly.", totals => totals.Crashes);
         Family("shimmy_worker_restarts_total", "Loads of a model after its worker had crashed.", totals => totals.Restarts);
         text.Head("shimmy_model_evictions_total", "counter",
-            "Models unloaded, by reason: idle (keep-alive expired), room (memory needed by another model), asked (on request).");
+            "Models unloaded, by reason: idle (keep-alive expired), memory (needed by another model), request (asked to).");
         foreach (var (model, totals) in models)
         {
             Series("idle", totals.UnloadedIdle);
-            Series("room", totals.Evicted);
-            Series("asked", totals.UnloadedAsked);
+            Series("memory", totals.Evicted);
+            Series("request", totals.UnloadedAsked);
 
             void Series(string reason, long count) =>
                 text.Series("shimmy_model_evictions_total", MetricsText.Labels("model", model, "reason", reason), count);

@@ -229,7 +229,7 @@ public sealed class GpuTests
             Assert.AreEqual("unloaded", other.RootElement.GetProperty("status").GetString());
         }
         var metrics = await server.Client.GetStringAsync("metrics");
-        Assert.IsTrue(metrics.Contains("""shimmy_model_evictions_total{model="one",reason="room"} 1"""), "the metrics say why it went");
+        Assert.IsTrue(metrics.Contains("""shimmy_model_evictions_total{model="one",reason="memory"} 1"""), "the metrics say why it went");
     }
 
     // The GPU as one of OpenCL that has 600 MB, of which each other process that looked takes nearly all as long as it lives.
