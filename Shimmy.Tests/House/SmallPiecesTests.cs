@@ -17,30 +17,32 @@ public sealed class SmallPiecesTests
     {
         var numbers = Enumerable.Range(-3, 9);
 
-        CollectionAssert.AreEqual(Enumerable.Select(numbers, n => n * 2).ToList(), Sequences.ToList(Sequences.Select(numbers, n => n * 2)));
+        CollectionAssert.AreEqual(Enumerable.Select(numbers, n => n * 2).ToList(),
+            LinqMethods.ToList(LinqMethods.Select(numbers, n => n * 2)));
         CollectionAssert.AreEqual(Enumerable.Select(numbers, (n, i) => n * i).ToList(),
-            Sequences.ToList(Sequences.Select(numbers, (n, i) => n * i)));
-        CollectionAssert.AreEqual(Enumerable.Where(numbers, n => n > 0).ToList(), Sequences.ToList(Sequences.Where(numbers, n => n > 0)));
+            LinqMethods.ToList(LinqMethods.Select(numbers, (n, i) => n * i)));
+        CollectionAssert.AreEqual(Enumerable.Where(numbers, n => n > 0).ToList(),
+            LinqMethods.ToList(LinqMethods.Where(numbers, n => n > 0)));
         CollectionAssert.AreEqual(Enumerable.SelectMany(numbers, n => new[] { n, n }).ToList(),
-            Sequences.ToList(Sequences.SelectMany(numbers, n => new[] { n, n })));
-        CollectionAssert.AreEqual(Enumerable.Distinct([1, 2, 1, 3, 2]).ToList(), Sequences.ToList(Sequences.Distinct([1, 2, 1, 3, 2])));
+            LinqMethods.ToList(LinqMethods.SelectMany(numbers, n => new[] { n, n })));
+        CollectionAssert.AreEqual(Enumerable.Distinct([1, 2, 1, 3, 2]).ToList(), LinqMethods.ToList(LinqMethods.Distinct([1, 2, 1, 3, 2])));
         CollectionAssert.AreEqual(Enumerable.OfType<string>(new object[] { "a", 1, "b" }).ToList(),
-            Sequences.ToList(Sequences.OfType<string>(new object[] { "a", 1, "b" })));
+            LinqMethods.ToList(LinqMethods.OfType<string>(new object[] { "a", 1, "b" })));
         CollectionAssert.AreEqual(Enumerable.ToList([0, .. numbers, 9]),
-            Sequences.ToList(Sequences.Append(Sequences.Prepend(numbers, 0), 9)));
-        CollectionAssert.AreEqual(Enumerable.ToArray(numbers), Sequences.ToArray(numbers));
-        CollectionAssert.AreEqual(new[] { 1, 2 }, Sequences.ToArray(new List<int> { 1, 2 }));
+            LinqMethods.ToList(LinqMethods.Append(LinqMethods.Prepend(numbers, 0), 9)));
+        CollectionAssert.AreEqual(Enumerable.ToArray(numbers), LinqMethods.ToArray(numbers));
+        CollectionAssert.AreEqual(new[] { 1, 2 }, LinqMethods.ToArray(new List<int> { 1, 2 }));
         foreach (var count in new[] { -1, 0, 1, 9, 10 })
         {
-            CollectionAssert.AreEqual(Enumerable.Take(numbers, count).ToList(), Sequences.ToList(Sequences.Take(numbers, count)));
-            CollectionAssert.AreEqual(Enumerable.Skip(numbers, count).ToList(), Sequences.ToList(Sequences.Skip(numbers, count)));
+            CollectionAssert.AreEqual(Enumerable.Take(numbers, count).ToList(), LinqMethods.ToList(LinqMethods.Take(numbers, count)));
+            CollectionAssert.AreEqual(Enumerable.Skip(numbers, count).ToList(), LinqMethods.ToList(LinqMethods.Skip(numbers, count)));
         }
-        Assert.AreEqual(Enumerable.Count(numbers, n => n < 0), Sequences.Count(numbers, n => n < 0));
-        Assert.AreEqual(default, Sequences.FirstOrDefault<int>([]));
-        Assert.AreEqual(2, Sequences.FirstOrDefault(numbers, n => n > 1));
-        Assert.IsFalse(Sequences.Any<int>([]));
-        Assert.IsTrue(Sequences.Any(numbers) && Sequences.Any(numbers, n => n == 5) && Sequences.All(numbers, n => n < 6));
-        Assert.ThrowsExactly<ArgumentException>(() => Sequences.ToDictionary([1, 1], n => n));
+        Assert.AreEqual(Enumerable.Count(numbers, n => n < 0), LinqMethods.Count(numbers, n => n < 0));
+        Assert.AreEqual(default, LinqMethods.FirstOrDefault<int>([]));
+        Assert.AreEqual(2, LinqMethods.FirstOrDefault(numbers, n => n > 1));
+        Assert.IsFalse(LinqMethods.Any<int>([]));
+        Assert.IsTrue(LinqMethods.Any(numbers) && LinqMethods.Any(numbers, n => n == 5) && LinqMethods.All(numbers, n => n < 6));
+        Assert.ThrowsExactly<ArgumentException>(() => LinqMethods.ToDictionary([1, 1], n => n));
     }
 
     [TestMethod]
@@ -56,10 +58,10 @@ public sealed class SmallPiecesTests
             }
         }
 
-        var three = Sequences.Take(Sequences.Select(Sequences.Where(Source(), n => n % 2 == 1), n => n * 10), 3);
+        var three = LinqMethods.Take(LinqMethods.Select(LinqMethods.Where(Source(), n => n % 2 == 1), n => n * 10), 3);
 
         Assert.AreEqual(0, read);
-        CollectionAssert.AreEqual(new[] { 10, 30, 50 }, Sequences.ToArray(three));
+        CollectionAssert.AreEqual(new[] { 10, 30, 50 }, LinqMethods.ToArray(three));
         Assert.AreEqual(6, read);
     }
 
@@ -67,15 +69,15 @@ public sealed class SmallPiecesTests
     public void A_sorted_sequence_keeps_equals_in_their_order_as_linq_does()
     {
         CollectionAssert.AreEqual(Enumerable.OrderBy(Pairs, pair => pair.Number).ToList(),
-            Sequences.ToList(Sequences.OrderBy(Pairs, pair => pair.Number)));
+            LinqMethods.ToList(LinqMethods.OrderBy(Pairs, pair => pair.Number)));
         CollectionAssert.AreEqual(Enumerable.OrderByDescending(Pairs, pair => pair.Number).ToList(),
-            Sequences.ToList(Sequences.OrderByDescending(Pairs, pair => pair.Number)));
+            LinqMethods.ToList(LinqMethods.OrderByDescending(Pairs, pair => pair.Number)));
         CollectionAssert.AreEqual(
             Enumerable.OrderByDescending(Pairs, pair => pair.Number).ThenBy(pair => pair.Name, StringComparer.OrdinalIgnoreCase).ToList(),
-            Sequences.ToList(Sequences.OrderByDescending(Pairs, pair => pair.Number)
+            LinqMethods.ToList(LinqMethods.OrderByDescending(Pairs, pair => pair.Number)
                 .ThenBy(pair => pair.Name, StringComparer.OrdinalIgnoreCase)));
         CollectionAssert.AreEqual(Enumerable.Order(["b", "a", "B"], StringComparer.Ordinal).ToList(),
-            Sequences.ToList(Sequences.Order(["b", "a", "B"], StringComparer.Ordinal)));
+            LinqMethods.ToList(LinqMethods.Order(["b", "a", "B"], StringComparer.Ordinal)));
     }
 
     [TestMethod]

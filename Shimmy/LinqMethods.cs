@@ -8,7 +8,7 @@ namespace Shimmy;
 /// they are in the namespace around all of ours. LINQ's have a class for each kind of source, each with a dozen methods, compiled for every
 /// pair of types: a megabyte of the native executable. These are one plain loop each; what they return and when they run is the same.
 /// </summary>
-internal static class Sequences
+internal static class LinqMethods
 {
     public static IEnumerable<TResult> Select<T, TResult>(this IEnumerable<T> source, Func<T, TResult> selector) =>
         new Selected<T, TResult>(source, selector);
