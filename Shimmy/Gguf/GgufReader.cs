@@ -261,12 +261,7 @@ internal static class GgufReader
 
     private static long AlignUp(long position, int alignment) => (position + alignment - 1) & -(long)alignment;
 
-    // Error texts go to terminals and logs: control characters and long names from an untrusted file must not.
-    private static string Shown(string name)
-    {
-        var cut = name.Length <= 80 ? name : string.Concat(name.AsSpan(0, 80), "…");
-        return cut.Any(char.IsControl) ? string.Concat(cut.Select(c => char.IsControl(c) ? '?' : c)) : cut;
-    }
+    private static string Shown(string name) => ShownText.Of(name, 80);
 }
 
 /// <summary>A file is not a usable model file. The message is the reason, without the file's path.</summary>

@@ -196,12 +196,5 @@ internal sealed class RequestContext
     }
 
     // What a client sends could forge a line of the log.
-    private static string? OneLine(string? text)
-    {
-        const int longest = 500;
-        if (text is null)
-            return null;
-        var cut = text.Length > longest ? string.Concat(text.AsSpan(0, longest), "…") : text;
-        return string.Concat(cut.Select(c => char.IsControl(c) ? ' ' : c));
-    }
+    private static string? OneLine(string? text) => text is null ? null : ShownText.Of(text, 500, instead: ' ');
 }

@@ -93,16 +93,7 @@ internal static class RegistryPath
     }
 
     /// <summary>A text of a registry as people can be shown it: of bounded length, without control characters.</summary>
-    public static string Shown(string text)
-    {
-        const int longest = 120;
-        var shown = text.Length > longest ? string.Concat(text.AsSpan(0, longest), "…") : text;
-        return string.Create(shown.Length, shown, (span, of) =>
-        {
-            for (var i = 0; i < span.Length; i++)
-                span[i] = IsHidden(of[i]) || char.IsSurrogate(of[i]) ? '?' : of[i];
-        });
-    }
+    public static string Shown(string text) => ShownText.Of(text, 120);
 
     private static string? WhyNotPart(string part)
     {
@@ -115,7 +106,7 @@ internal static class RegistryPath
         for (var i = 0; i < part.Length; i++)
         {
             var c = part[i];
-            if (IsHidden(c) || c is '\\' or ':' or '*' or '?' or '"' or '<' or '>' or '|')
+            if (ShownText.IsHidden(c) || c is '\\' or ':' or '*' or '?' or '"' or '<' or '>' or '|')
                 return $"has a character (U+{(int)c:X4}) that names of files cannot have everywhere";
             if (char.IsSurrogate(c) && !(char.IsHighSurrogate(c) ? i + 1 < part.Length && char.IsLowSurrogate(part[i + 1]) : i > 0
                 && char.IsHighSurrogate(part[i - 1])))
@@ -127,10 +118,6 @@ internal static class RegistryPath
             return $"ends in {PartialFile.Ending}, which is for files that are not complete";
         return IsDevice(part) ? "is the name of a device on Windows" : null;
     }
-
-    // Control characters, and those that turn the direction of text or cannot be seen.
-    private static bool IsHidden(char c) => char.IsControl(c) || c is '\u00AD' or '\u061C' or '\uFEFF' or '\uFFFE' or '\uFFFF'
-        or (>= '\u200B' and <= '\u200F') or (>= '\u2028' and <= '\u202E') or (>= '\u2060' and <= '\u206F');
 
     private static bool IsDevice(string part)
     {
