@@ -2,6 +2,7 @@ using System.Diagnostics;
 using System.Diagnostics.Metrics;
 using System.Net;
 using System.Net.Sockets;
+using System.Text;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Hosting.Server;
@@ -130,7 +131,7 @@ internal sealed partial class ShimmyServer : IAsyncDisposable
             }
             var server = new ShimmyServer(services, kestrel, routes, running, options, recording, choice);
             if (options.ReadyFile is { } file)
-                await WriteReadyFileAsync(file, server.Address, cancellation).ConfigureAwait(false);
+                WriteReadyFile(file, server.Address);
             if (options.Keys.Count == 0
                 && choice.Endpoints.Concat(choice.Ollama).Any(one => one is IPEndPoint { Address: var own } && !IPAddress.IsLoopback(own)))
             {
@@ -311,14 +312,11 @@ internal sealed partial class ShimmyServer : IAsyncDisposable
                     .Replace("0.0.0.0", "127.0.0.1", StringComparison.Ordinal))),
     ];
 
-    // Moved into place, so that whoever waits for the file never reads half an address.
-    private static async Task WriteReadyFileAsync(string file, Uri address, CancellationToken cancellation)
+    private static void WriteReadyFile(string file, Uri address)
     {
-        var part = file + ".part";
         try
         {
-            await File.WriteAllTextAsync(part, address + "\n", cancellation).ConfigureAwait(false);
-            File.Move(part, file, overwrite: true);
+            WholeFile.Write(file, Encoding.UTF8.GetBytes(address + "\n"));
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {

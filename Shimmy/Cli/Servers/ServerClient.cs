@@ -248,11 +248,8 @@ internal sealed class ServerFile : IDisposable
             var folder = FolderOf(host);
             Directory.CreateDirectory(folder);
             var path = Path.Join(folder, Environment.ProcessId.ToString(CultureInfo.InvariantCulture));
-            var part = path + ".part";
-            File.WriteAllText(part,
-                (address.Scheme == "unix" ? address.OriginalString : address.GetLeftPart(UriPartial.Authority) + basePath) + "\n",
-                new UTF8Encoding(false));
-            File.Move(part, path, overwrite: true);
+            var text = address.Scheme == "unix" ? address.OriginalString : address.GetLeftPart(UriPartial.Authority) + basePath;
+            WholeFile.Write(path, Encoding.UTF8.GetBytes(text + "\n"));
             return new ServerFile(path);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException or ArgumentException or NotSupportedException)

@@ -87,12 +87,10 @@ internal sealed class ScanCache(string? path)
         if (path is null)
             return;
 
-        var partial = $"{path}.{Environment.ProcessId}.partial";
         try
         {
             Directory.CreateDirectory(Path.GetDirectoryName(path)!);
-            File.WriteAllBytes(partial, Encode(_entries!, _since));
-            File.Move(partial, path, overwrite: true);
+            WholeFile.Write(path, Encode(_entries!, _since));
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException or NotSupportedException)
         {

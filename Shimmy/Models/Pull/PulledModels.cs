@@ -355,8 +355,6 @@ internal static class PulledModels
             json.WriteEndArray();
             json.WriteEndObject();
         }
-        var part = $"{pulled.File}.{Environment.ProcessId}.part";
-        File.WriteAllBytes(part, buffer.ToArray());
-        File.Move(part, pulled.File, overwrite: true);
+        WholeFile.Write(pulled.File, buffer.ToArray());
     }
 }

@@ -205,9 +205,7 @@ internal sealed class Puller(PullOptions options)
         foreach (var (path, content) in plan.Texts)
         {
             Directory.CreateDirectory(Path.GetDirectoryName(path)!);
-            var part = $"{path}.{Environment.ProcessId}{PartialFile.Ending}";
-            File.WriteAllBytes(part, content);
-            File.Move(part, path, overwrite: true);
+            WholeFile.Write(path, content, PartialFile.Ending);
         }
     }
 
