@@ -201,11 +201,12 @@ public sealed record DeviceMemory
     public long ComputeBytes { get; init; }
 
     /// <summary>One line for the log.</summary>
-    public string Describe() => string.Create(System.Globalization.CultureInfo.InvariantCulture,
-        $"{Device}: {Megabytes(TensorBytes)} MB tensors{(ExpertBytes > 0 ? $" ({Megabytes(ExpertBytes)} MB of them experts)" : "")}, "
-        + $"{Megabytes(CacheBytes)} MB cache, {Megabytes(ComputeBytes)} MB to compute");
-
-    private static string Megabytes(long bytes) => (bytes / 1048576.0).ToString("F1", System.Globalization.CultureInfo.InvariantCulture);
+    public string Describe()
+    {
+        var experts = ExpertBytes > 0 ? $" ({ByteCount.MegabyteTenths(ExpertBytes):F1} MB of them experts)" : "";
+        return $"{Device}: {ByteCount.MegabyteTenths(TensorBytes):F1} MB tensors{experts}, "
+            + $"{ByteCount.MegabyteTenths(CacheBytes):F1} MB cache, {ByteCount.MegabyteTenths(ComputeBytes):F1} MB to compute";
+    }
 }
 
 /// <summary>A LoRA adapter that a loaded model has.</summary>

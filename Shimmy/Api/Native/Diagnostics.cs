@@ -14,8 +14,6 @@ namespace Shimmy.Api.Native;
 /// </summary>
 internal static class Diagnostics
 {
-    private const double Megabyte = 1 << 20;
-
     public static void Map(RouteTable routes) => routes.MapRead("/diag", Handle, name: "diag");
 
     private static async Task Handle(HttpContext context)
@@ -42,9 +40,9 @@ internal static class Diagnostics
             json.WriteString("runtime_identifier", RuntimeInformation.RuntimeIdentifier);
             json.WriteNumber("cores", Environment.ProcessorCount);
             json.WriteStartObject("memory");
-            json.WriteNumber("total_mb", Megabytes(GC.GetGCMemoryInfo().TotalAvailableMemoryBytes));
-            json.WriteNumber("server_mb", Megabytes(ProcessFacts.ResidentBytes));
-            json.WriteNumber("models_mb", Megabytes(workers));
+            json.WriteNumber("total_mb", ByteCount.MegabyteTenths(GC.GetGCMemoryInfo().TotalAvailableMemoryBytes));
+            json.WriteNumber("server_mb", ByteCount.MegabyteTenths(ProcessFacts.ResidentBytes));
+            json.WriteNumber("models_mb", ByteCount.MegabyteTenths(workers));
             json.WriteEndObject();
             WriteBackends(json, report, fault);
             json.WriteStartObject("limits");
@@ -95,12 +93,10 @@ internal static class Diagnostics
             json.WriteString("description", device.Description);
             json.WriteString("kind", device.Kind);
             json.WriteString("backend", device.Backend);
-            json.WriteNumber("memory_free_mb", Megabytes(device.MemoryFreeBytes));
-            json.WriteNumber("memory_total_mb", Megabytes(device.MemoryTotalBytes));
+            json.WriteNumber("memory_free_mb", ByteCount.MegabyteTenths(device.MemoryFreeBytes));
+            json.WriteNumber("memory_total_mb", ByteCount.MegabyteTenths(device.MemoryTotalBytes));
             json.WriteEndObject();
         }
         json.WriteEndArray();
     }
-
-    private static double Megabytes(long bytes) => Math.Round(bytes / Megabyte, 1);
 }

@@ -1,4 +1,3 @@
-using System.Globalization;
 using Shimmy.Cli.Options;
 using Shimmy.Cli.Terminal;
 using Shimmy.Engine;
@@ -42,8 +41,8 @@ internal static class GpuInfoCommand
         Printer.Line("");
         Printer.Line(Table.Format(["DEVICE", "KIND", "BACKEND", "FREE MB", "TOTAL MB", "DESCRIPTION"], report.Devices.Select(device => new[]
         {
-            device.Name, device.Kind, device.Backend, Megabytes(device.MemoryFreeBytes), Megabytes(device.MemoryTotalBytes),
-            device.Description,
+            device.Name, device.Kind, device.Backend, $"{ByteCount.Megabytes(device.MemoryFreeBytes)}",
+            $"{ByteCount.Megabytes(device.MemoryTotalBytes)}", device.Description,
         })));
         Printer.Line("");
         Printer.Line($"--gpu-backend auto chooses {report.Auto}");
@@ -55,6 +54,4 @@ internal static class GpuInfoCommand
         { Reason: { } reason } => reason,
         _ => $"loaded: {string.Join(", ", backend.Devices)}",
     };
-
-    private static string Megabytes(long bytes) => (bytes / (1024 * 1024)).ToString(CultureInfo.InvariantCulture);
 }

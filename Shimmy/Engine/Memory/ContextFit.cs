@@ -1,4 +1,3 @@
-using System.Globalization;
 using System.Numerics;
 using Shimmy.Gguf;
 using Shimmy.SafeTensors;
@@ -24,20 +23,19 @@ internal sealed record LoadNeed(ModelSpec Spec, MemoryEstimate Memory)
     /// <param name="pinned">Bytes of it that models take which are never evicted.</param>
     public string WhyTooLarge(string name, long budget, long pinned = 0)
     {
-        var beside = pinned == 0 ? "" : $", of which {Megabytes(pinned)} MB are taken by pinned models";
+        var beside = pinned == 0 ? "" : $", of which {ByteCount.MegabytesUp(pinned)} MB are taken by pinned models";
         var even = Spec.ContextLength == 0 ? "" : $" of a context of {Spec.ContextLength} tokens";
         // Where the weights alone are too many, no context is short enough.
         var less = Memory.Weights + Memory.Process > budget - pinned
             ? "a smaller quantization needs less"
             : "a smaller --ctx, or --cache-type-k and --cache-type-v q8_0, need less";
-        var prefixes = Memory.Prefixes == 0 ? "" : $", prompts that are kept {Megabytes(Memory.Prefixes)} MB (--prefix-memory)";
-        return $"model '{name}' needs about {Megabytes(Bytes)} MB but the memory budget is {Megabytes(budget)} MB{beside}: "
-            + $"weights {Megabytes(Memory.Weights)} MB, KV cache{even} {Megabytes(Memory.KeyValueCache)} MB, "
-            + $"buffers {Megabytes(Memory.Compute + Memory.Process)} MB{prefixes}; {less}, and --memory-budget allows more";
+        var prefixes = Memory.Prefixes == 0 ? "" : $", prompts that are kept {ByteCount.MegabytesUp(Memory.Prefixes)} MB (--prefix-memory)";
+        return $"model '{name}' needs about {ByteCount.MegabytesUp(Bytes)} MB "
+            + $"but the memory budget is {ByteCount.MegabytesUp(budget)} MB{beside}: "
+            + $"weights {ByteCount.MegabytesUp(Memory.Weights)} MB, "
+            + $"KV cache{even} {ByteCount.MegabytesUp(Memory.KeyValueCache)} MB, "
+            + $"buffers {ByteCount.MegabytesUp(Memory.Compute + Memory.Process)} MB{prefixes}; {less}, and --memory-budget allows more";
     }
-
-    /// <summary>Bytes in MB of 2^20 bytes, rounded up.</summary>
-    public static string Megabytes(long bytes) => ((bytes + (1 << 20) - 1) >> 20).ToString(CultureInfo.InvariantCulture);
 }
 
 /// <summary>The memory of the GPUs that a model goes to.</summary>
@@ -104,9 +102,9 @@ internal static class ContextFit
         LoadNeed For(int context)
         {
             var why = fitsHost
-                ? $"with which not all layers fit into {LoadNeed.Megabytes(devices!.Bytes)} MB of GPU memory; --ctx sets another, "
+                ? $"with which not all layers fit into {ByteCount.MegabytesUp(devices!.Bytes)} MB of GPU memory; --ctx sets another, "
                     + "--gpu-layers leaves layers on the CPU, --cache-type-k and -v let more fit"
-                : $"which need about {LoadNeed.Megabytes(estimate(spec).Total)} MB of {LoadNeed.Megabytes(most)} MB; "
+                : $"which need about {ByteCount.MegabytesUp(estimate(spec).Total)} MB of {ByteCount.MegabytesUp(most)} MB; "
                     + "--ctx sets another, --memory-budget and --cache-type-k and -v let more fit";
             var shorter = spec with
             {

@@ -172,11 +172,10 @@ internal sealed class Puller(PullOptions options)
         if (needed > 0 && options.FreeBytes(folder) is var free && free < needed)
         {
             throw new PullException(PullFailure.NoSpace, string.Create(CultureInfo.InvariantCulture,
-                $"{plan.Name} takes {Megabytes(needed)} MB more, and the disk of {folder} has {free / 1_000_000} MB free"));
+                $"{plan.Name} takes {ByteCount.DownloadMegabytes(needed)} MB more, "
+                + $"and the disk of {folder} has {free / 1_000_000} MB free"));
         }
     }
-
-    private static long Megabytes(long bytes) => (bytes + 999_999) / 1_000_000;
 
     private async Task<IReadOnlyList<(PlannedFile File, long? Bytes)>> FetchAsync(
         PullPlan plan, RegistryClient client, Action<PullStep> report, CancellationToken cancellation)

@@ -70,7 +70,7 @@ internal sealed record LoadPlan
         };
         var needed =
             string.Create(CultureInfo.InvariantCulture,
-                $"{layers} of {all} layers need about {Megabytes(LayerFit.Bytes(sizes, layers))} MB");
+                $"{layers} of {all} layers need about {ByteCount.Megabytes(LayerFit.Bytes(sizes, layers))} MB");
         if (tuning.GpuLayers is { Number: null, Halvings: var halvings })
         {
             var alone =
@@ -83,7 +83,8 @@ internal sealed record LoadPlan
             return plan with
             {
                 Reason = string.Create(CultureInfo.InvariantCulture, $"auto: {needed} "
-                    + $"and {Megabytes(sizes.Compute)} MB to compute; {Megabytes(free.Sum())} MB are free, {Megabytes(free.Sum(LayerFit.Usable))} MB of them may be used{after}"),
+                    + $"and {ByteCount.Megabytes(sizes.Compute)} MB to compute; {ByteCount.Megabytes(free.Sum())} MB are free, "
+                    + $"{ByteCount.Megabytes(free.Sum(LayerFit.Usable))} MB of them may be used{after}"),
             };
         }
         // Some drivers allocate more than they have and abort the process later. A device that reports 0 free bytes does not know its
@@ -102,8 +103,9 @@ internal sealed record LoadPlan
 
     /// <summary>Error text: too little memory on the devices, with the numbers and the options that need less.</summary>
     public static string TooLittle(IReadOnlyList<DeviceFacts> devices) =>
-        $"too little memory on {string.Join(", ", devices.Select(device => $"{device.Name} ({Megabytes(device.MemoryFreeBytes)} MB free)"))}; "
-        + "fewer layers on the GPU (--gpu-layers N or auto), --cpu-moe for experts, or a smaller --ctx need less";
+        "too little memory on "
+        + string.Join(", ", devices.Select(device => $"{device.Name} ({ByteCount.Megabytes(device.MemoryFreeBytes)} MB free)"))
+        + "; fewer layers on the GPU (--gpu-layers N or auto), --cpu-moe for experts, or a smaller --ctx need less";
 
     /// <summary>The plan with half as many GPU layers, to try after an allocation failed; null where the number is fixed or 0.</summary>
     public LoadPlan? Smaller() => Reason is null || RefusesFewer || GpuLayers <= 0 ? null : this with
@@ -150,8 +152,6 @@ internal sealed record LoadPlan
     }
 
     private static string Count(int devices) => devices switch { 0 => "no GPU is", 1 => "one GPU is", _ => $"{devices} GPUs are" };
-
-    private static long Megabytes(long bytes) => bytes >> 20;
 
     private static EngineException Failure(string message) => new(EngineFailure.LoadFailed, message);
 }

@@ -1,10 +1,10 @@
 using System.Globalization;
 
-namespace Shimmy.Models;
+namespace Shimmy;
 
 /// <summary>
-/// Parses memory sizes: <c>8GB</c>, <c>1.5 GiB</c>, <c>512MB</c>, or a plain number of bytes. All units are powers of 1024, GB as well as
-/// GiB.
+/// Sizes in the units that people write. Of memory all units are powers of 1024, MB as well as MiB: <c>8GB</c>, <c>1.5 GiB</c>,
+/// <c>512MB</c>, or a plain number of bytes. Of downloads they are powers of 1000, as registries show them.
 /// </summary>
 internal static class ByteCount
 {
@@ -16,6 +16,18 @@ internal static class ByteCount
         ("KiB", 1L << 10), ("MiB", 1L << 20), ("GiB", 1L << 30), ("TiB", 1L << 40),
         ("KB", 1L << 10), ("MB", 1L << 20), ("GB", 1L << 30), ("TB", 1L << 40), ("B", 1),
     ];
+
+    /// <summary>Whole MB of memory, of 2^20 bytes.</summary>
+    public static long Megabytes(long bytes) => bytes >> 20;
+
+    /// <summary>The same rounded up, for what is needed.</summary>
+    public static long MegabytesUp(long bytes) => (bytes + (1 << 20) - 1) >> 20;
+
+    /// <summary>The same to a tenth.</summary>
+    public static double MegabyteTenths(long bytes) => Math.Round(bytes / (double)(1 << 20), 1);
+
+    /// <summary>MB of a download, of 10^6 bytes, rounded up.</summary>
+    public static long DownloadMegabytes(long bytes) => (bytes + 999_999) / 1_000_000;
 
     /// <summary>Parses a size in bytes. False where it has another form, is negative, or exceeds 2^63 - 1.</summary>
     public static bool TryParse(string? text, out long bytes)
