@@ -1,6 +1,5 @@
 using System.Collections.Concurrent;
 using System.Globalization;
-using System.Text;
 using System.Text.Json;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.DependencyInjection;
@@ -140,27 +139,6 @@ internal sealed record LlamaServerMode
     public static LlamaServerMode Of(HttpContext context) => context.RequestServices.GetService<LlamaServerMode>() ?? Default;
 
     /// <summary>
-    /// The file of a slot. Where keys share nothing, each has a folder of its own; what lies beside these was put there for all.
-    /// </summary>
-    /// <param name="name">The name that a client gives.</param>
-    /// <param name="key">Name of the client's key; empty where keys are not told apart.</param>
-    /// <param name="saves">Whether it is to be written.</param>
-    public string SlotFileOf(string name, string key, bool saves)
-    {
-        if (key.Length == 0)
-            return Path.Join(SlotFolder, name);
-        // Some file systems ignore the case of letters.
-        var folder = new StringBuilder("of-");
-        foreach (var one in Uri.EscapeDataString(key))
-            folder.Append(char.IsAsciiLetterUpper(one) ? "^" : "").Append(char.ToLowerInvariant(one));
-        var own = Path.Join(SlotFolder, folder.ToString());
-        if (saves)
-            Directory.CreateDirectory(own);
-        var path = Path.Join(own, name);
-        return saves || File.Exists(path) ? path : Path.Join(SlotFolder, name);
-    }
-
-    /// <summary>
     /// The conversation with what the options say of it, and with <c>reasoning_format</c>. Throws <see cref="ApiException"/> where it
     /// cannot be answered.
     /// </summary>
@@ -169,7 +147,7 @@ internal sealed record LlamaServerMode
     /// <param name="hasBoth">Whether the route has two places for thoughts; where it has one they stand beside the text.</param>
     public ChatRequest Apply(ChatRequest request, RequestFields fields, bool hasBoth = false)
     {
-        var place = ReasoningFormat.Read(fields) ?? ReasoningPlace;
+        var place = ThinkingFields.Place(fields) ?? ReasoningPlace;
         request = request with { ReasoningPlace = place == ReasoningPlace.Both && !hasBoth ? ReasoningPlace.Apart : place };
         if (!IsOn)
             return request;
@@ -220,39 +198,4 @@ internal sealed record LlamaServerMode
                     : (ContentPart[])[part]),
             ],
         };
-}
-
-/// <summary>llama-server's words for where the reasoning is reported.</summary>
-internal static class ReasoningFormat
-{
-    private const string Field = "reasoning_format";
-
-    /// <summary>The words.</summary>
-    public const string Allowed = "auto, none, deepseek or deepseek-legacy";
-
-    /// <summary>The place that a word means; null where it is none of them.</summary>
-    public static ReasoningPlace? Of(string word) => word switch
-    {
-        "auto" or "deepseek" => ReasoningPlace.Apart,
-        "none" => ReasoningPlace.InText,
-        "deepseek-legacy" => ReasoningPlace.Both,
-        _ => null,
-    };
-
-    /// <summary>The field <c>reasoning_format</c>; null where it is absent.</summary>
-    public static ReasoningPlace? Read(RequestFields fields) => fields.Text(Field) is { } word
-        ? Of(word) ?? throw ApiException.BadField(fields.FullName(Field), $"must be {Allowed}, not {RequestFields.Quote(word)}")
-        : null;
-}
-
-/// <summary>Texts of prompts, for people.</summary>
-internal static class PromptText
-{
-    /// <summary>The prompt as the model reads it: its tokens as text, special ones spelled out.</summary>
-    public static async Task<string> OfAsync(ILoadedModel model, Prompt prompt, CancellationToken cancellation)
-    {
-        var tokens = prompt.Tokens ?? await model.TokenizeAsync(prompt, cancellation).ConfigureAwait(false);
-        var bytes = await model.DetokenizeAsync([.. tokens.Where(token => token >= 0)], cancellation).ConfigureAwait(false);
-        return System.Text.Encoding.UTF8.GetString(bytes.Span);
-    }
 }

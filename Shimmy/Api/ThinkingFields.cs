@@ -1,4 +1,5 @@
 using System.Text.Json;
+using Shimmy.Chat.Messages;
 using Shimmy.Http;
 
 namespace Shimmy.Api;
@@ -6,13 +7,19 @@ namespace Shimmy.Api;
 /// <summary>
 /// How much a model is to think. Every API has its own words for it, and each is taken in each dialect: OpenAI's <c>reasoning_effort</c>,
 /// <c>enable_thinking</c> and <c>chat_template_kwargs</c> of local servers, <c>thinking</c> as Anthropic and DeepSeek have it,
-/// <c>reasoning</c> as OpenRouter has it, Ollama's <c>think</c>.
+/// <c>reasoning</c> as OpenRouter has it, Ollama's <c>think</c>. And where the thoughts are reported: llama-server's
+/// <c>reasoning_format</c>.
 /// </summary>
 /// <param name="Enabled">Whether the model should think; null leaves it to the template.</param>
 /// <param name="Budget">Most tokens of thinking; null is unlimited.</param>
 /// <param name="TemplateArguments">The variables that the request gives to the chat template.</param>
 internal sealed record ThinkingFields(bool? Enabled, int? Budget, Dictionary<string, JsonElement> TemplateArguments)
 {
+    /// <summary>llama-server's words for where the reasoning is reported, for an error.</summary>
+    public const string AllowedPlaces = "auto, none, deepseek or deepseek-legacy";
+
+    private const string PlaceField = "reasoning_format";
+
     private static readonly JsonElement Null = JsonElement.Parse("null");
 
     /// <summary>Reads the fields; throws <see cref="ApiException"/> naming the one that is wrong.</summary>
@@ -35,6 +42,21 @@ internal sealed record ThinkingFields(bool? Enabled, int? Budget, Dictionary<str
             ?? (effort == "none" || budget == 0 ? false : null);
         return new ThinkingFields(enabled, budget is 0 or int.MaxValue ? null : budget, Arguments(fields, effort));
     }
+
+    /// <summary>The place of the reasoning that one of llama-server's words means; null where it is none of them.</summary>
+    public static ReasoningPlace? PlaceOf(string word) => word switch
+    {
+        "auto" or "deepseek" => ReasoningPlace.Apart,
+        "none" => ReasoningPlace.InText,
+        "deepseek-legacy" => ReasoningPlace.Both,
+        _ => null,
+    };
+
+    /// <summary>The field <c>reasoning_format</c>; null where it is absent.</summary>
+    public static ReasoningPlace? Place(RequestFields fields) => fields.Text(PlaceField) is { } word
+        ? PlaceOf(word)
+            ?? throw ApiException.BadField(fields.FullName(PlaceField), $"must be {AllowedPlaces}, not {RequestFields.Quote(word)}")
+        : null;
 
     /// <summary>The effort that a field names; null where it is absent.</summary>
     public static string? Effort(RequestFields fields, string name) =>

@@ -1,3 +1,5 @@
+using System.Text;
+
 namespace Shimmy.Engine;
 
 /// <summary>One answer to generate.</summary>
@@ -51,6 +53,14 @@ public sealed record Prompt
 
     /// <summary>The whole text; empty where the prompt is tokens.</summary>
     public string WholeText() => Parts.Count == 1 ? Parts[0].Text : string.Concat(Parts.Select(part => part.Text));
+
+    /// <summary>The text that a model reads: the prompt's tokens as text, special ones spelled out.</summary>
+    internal async Task<string> TextReadByAsync(ILoadedModel model, CancellationToken cancellation)
+    {
+        var tokens = Tokens ?? await model.TokenizeAsync(this, cancellation).ConfigureAwait(false);
+        var bytes = await model.DetokenizeAsync([.. tokens.Where(token => token >= 0)], cancellation).ConfigureAwait(false);
+        return Encoding.UTF8.GetString(bytes.Span);
+    }
 
     /// <summary>A prompt of plain text in which special tokens are recognised, as raw completions have it.</summary>
     public static Prompt FromText(string text) => new() { Parts = [new PromptPart(text, ParseSpecial: true)] };

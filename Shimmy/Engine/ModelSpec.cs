@@ -1,3 +1,4 @@
+using System.Globalization;
 using Shimmy.Gguf;
 using Shimmy.SafeTensors;
 
@@ -185,6 +186,25 @@ public sealed record LoraSetting(string Path, float Scale = 1f, bool Found = fal
     public string Name => File is null && !Path.EndsWith(".gguf", StringComparison.OrdinalIgnoreCase) && Directory.Exists(Path)
         ? System.IO.Path.GetFileName(System.IO.Path.TrimEndingDirectorySeparator(Path))
         : File is null ? System.IO.Path.GetFileNameWithoutExtension(Path) : System.IO.Path.GetFileName(Path);
+
+    /// <summary>
+    /// Parses an adapter as <c>--lora</c> and the configuration file take it: FILE or FILE:SCALE. A colon that no number follows belongs to
+    /// the path (<c>C:\lora.gguf</c>), which <paramref name="absolute"/> makes absolute. Throws <see cref="FormatException"/> for a scale
+    /// that is infinite or NaN.
+    /// </summary>
+    public static LoraSetting Parse(string text, Func<string, string> absolute)
+    {
+        var colon = text.LastIndexOf(':');
+        if (colon <= 0
+            || !float.TryParse(text.AsSpan(colon + 1), NumberStyles.Float, CultureInfo.InvariantCulture, out var scale))
+        {
+            return new LoraSetting(absolute(text));
+        }
+
+        return float.IsFinite(scale)
+            ? new LoraSetting(absolute(text[..colon]), scale)
+            : throw new FormatException($"the LoRA scale {text[(colon + 1)..]} is not a finite number");
+    }
 }
 
 /// <summary>

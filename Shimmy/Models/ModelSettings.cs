@@ -1,4 +1,3 @@
-using System.Globalization;
 using Shimmy.Engine;
 
 namespace Shimmy.Models;
@@ -41,26 +40,4 @@ internal sealed record ModelSettings
 
     /// <summary>System prompt, stop sequences and sampling for requests that set none.</summary>
     public RequestDefaults Defaults { get; init; } = RequestDefaults.None;
-}
-
-/// <summary>Parses a LoRA adapter as <c>--lora</c> and the configuration file take it: FILE or FILE:SCALE.</summary>
-internal static class LoraText
-{
-    /// <summary>
-    /// Parses the text. A colon that no number follows belongs to the path (<c>C:\lora.gguf</c>), which <paramref name="absolute"/> makes
-    /// absolute. Throws <see cref="FormatException"/> for a scale that is infinite or NaN.
-    /// </summary>
-    public static LoraSetting Read(string text, Func<string, string> absolute)
-    {
-        var colon = text.LastIndexOf(':');
-        if (colon <= 0
-            || !float.TryParse(text.AsSpan(colon + 1), NumberStyles.Float, CultureInfo.InvariantCulture, out var scale))
-        {
-            return new LoraSetting(absolute(text));
-        }
-
-        return float.IsFinite(scale)
-            ? new LoraSetting(absolute(text[..colon]), scale)
-            : throw new FormatException($"the LoRA scale {text[(colon + 1)..]} is not a finite number");
-    }
 }

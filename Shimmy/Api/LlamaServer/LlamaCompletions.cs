@@ -46,7 +46,7 @@ internal static class LlamaCompletions
         var runs = new List<LlamaRun>();
         foreach (var prompt in prompts)
         {
-            var text = await PromptText.OfAsync(model, prompt, context.RequestAborted);
+            var text = await prompt.TextReadByAsync(model, context.RequestAborted);
             for (var i = 0; i < request.Choices; i++)
             {
                 var options = request.Options.ForChoice(i);

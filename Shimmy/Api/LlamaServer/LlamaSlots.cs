@@ -1,5 +1,7 @@
 using System.Diagnostics.CodeAnalysis;
 using System.Globalization;
+using System.Text;
+using System.Text.Json;
 using Microsoft.AspNetCore.Http;
 using Shimmy.Engine;
 using Shimmy.Http;
@@ -67,7 +69,7 @@ internal static class LlamaSlots
         using var lease = await LlamaFacts.AcquireAsync(context);
         var client = RequestContext.Of(context).Client;
         var key = lease.Model.Spec.SharingClient(client is null or { IsOnly: true } ? "" : client.Name);
-        var path = name is null ? null : mode.SlotFileOf(name, key, saves: action == "save");
+        var path = name is null ? null : FileOf(mode.SlotFolder, name, key, saves: action == "save");
         var result = await lease.Model.DoAsync(
             new SlotAction(id, path, Restore: action == "restore", client?.Name ?? ""), context.RequestAborted);
         await JsonResponse.WriteAsync(context, json =>
@@ -91,11 +93,28 @@ internal static class LlamaSlots
         });
     }
 
+    // The file of a slot. Where keys share nothing, each has a folder of its own; what lies beside these was put there for all. The key's
+    // name is empty where keys are not told apart.
+    private static string FileOf(string folder, string name, string key, bool saves)
+    {
+        if (key.Length == 0)
+            return Path.Join(folder, name);
+        // Some file systems ignore the case of letters.
+        var ofKey = new StringBuilder("of-");
+        foreach (var one in Uri.EscapeDataString(key))
+            ofKey.Append(char.IsAsciiLetterUpper(one) ? "^" : "").Append(char.ToLowerInvariant(one));
+        var own = Path.Join(folder, ofKey.ToString());
+        if (saves)
+            Directory.CreateDirectory(own);
+        var path = Path.Join(own, name);
+        return saves || File.Exists(path) ? path : Path.Join(folder, name);
+    }
+
     private static async Task<string> FileNameAsync(HttpContext context)
     {
         var (document, fields) = await RequestFields.ReadAsync(context.Request, context.RequestAborted);
         using var body = document;
-        return fields.Find("filename") is { ValueKind: System.Text.Json.JsonValueKind.String } given && IsName(given.GetString())
+        return fields.Find("filename") is { ValueKind: JsonValueKind.String } given && IsName(given.GetString())
             ? given.GetString()!
             : throw new ApiException(400, "Invalid filename", "invalid_value", "filename");
     }

@@ -76,7 +76,7 @@ internal sealed record ChatRequestBody(ChatRequest Request, int Choices, bool St
     {
         var template = await TemplateCache.OfAsync(lease, logger, cancellation).ConfigureAwait(false);
         var prompt = template.Render(conversation, conversation.AddGenerationPrompt);
-        var text = await PromptText.OfAsync(lease.Model, prompt, cancellation).ConfigureAwait(false);
+        var text = await prompt.TextReadByAsync(lease.Model, cancellation).ConfigureAwait(false);
         return this with { Extras = Extras with { VerbosePrompt = text } };
     }
 }

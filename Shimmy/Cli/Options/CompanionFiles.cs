@@ -22,7 +22,7 @@ internal static class CompanionFiles
         {
             try
             {
-                var setting = LoraText.Read(text, Path.GetFullPath);
+                var setting = LoraSetting.Parse(text, Path.GetFullPath);
                 if (!TensorFolder.IsAdapter(setting.Path))
                     MustExist(value.Source, setting.Path);
                 return setting with { Path = Path.TrimEndingDirectorySeparator(setting.Path) };

@@ -218,7 +218,7 @@ internal static class LlamaServerTable
             "none leaves reasoning in the content; deepseek and auto return reasoning in reasoning_content; deepseek-legacy does both",
             (a, v) => a.SetMode(mode => mode with
             {
-                ReasoningPlace = ReasoningFormat.Of(v.Text) ?? throw v.Refuse(ReasoningFormat.Allowed),
+                ReasoningPlace = ThinkingFields.PlaceOf(v.Text) ?? throw v.Refuse(ThinkingFields.AllowedPlaces),
             })),
         new(["-rea", "--reasoning"], "LLAMA_ARG_REASONING", "on|off|auto", "Whether the model thinks",
             (a, v) => a.SetMode(mode => mode with { Thinks = v.Choice("auto", "on", "off") switch { 0 => null, var c => c == 1 } })),

@@ -194,7 +194,7 @@ internal sealed class ModelConfigReader(HostEnvironment host, string folder)
         {
             try
             {
-                return LoraText.Read(Text(element, here), _host.Absolute);
+                return LoraSetting.Parse(Text(element, here), _host.Absolute);
             }
             catch (FormatException e)
             {
