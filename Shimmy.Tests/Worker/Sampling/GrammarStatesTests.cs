@@ -109,6 +109,51 @@ public sealed class GrammarStatesTests
     }
 
     [TestMethod]
+    [DataRow("root ::= \"{\" | \"{\" \"a\"", '{')]
+    [DataRow("root ::= [{]", '{')]
+    [DataRow("root ::= \"{\" | \"[\"", null)]
+    [DataRow("root ::= [{-~]", null)]
+    [DataRow("root ::= [^{]", null)]
+    [DataRow("root ::= \"{\"?", null)]
+    [DataRow("root ::= .", null)]
+    public void The_only_character_is_told(string grammar, char? only)
+    {
+        var states = GrammarStates.Of(grammar, "root")!;
+
+        Assert.AreEqual(only ?? -1, states.OnlyCharacter(states.Start!));
+    }
+
+    [TestMethod]
+    public void Thousands_of_characters_in_a_list_of_names_are_not_too_many()
+    {
+        var names = Enumerable.Range(0, 3000).Select(i => $"\"{(char)(0x4E00 + i)}{(char)(0x4E00 + ((i * 7) % 3000))}\"");
+        var states = GrammarStates.Of("root ::= " + string.Join(" | ", names), "root")!;
+
+        for (var i = 0; i < 3000; i++)
+        {
+            for (var next = 0; next < 3000; next += 100)
+                Assert.AreEqual(next == (i * 7) % 3000, states.MayFollow(states.Start!, Encoding.UTF8.GetBytes($"{(char)(0x4E00 + i)}{(char)(0x4E00 + next)}")));
+        }
+
+        Assert.IsFalse(states.IsFull);
+    }
+
+    [TestMethod]
+    public void A_grammar_whose_states_became_too_many_is_begun_anew()
+    {
+        const string Deep = "root ::= \"(\" root \")\" | \"x\"";
+        var cache = new GrammarStateCache();
+        var states = cache.Of(Deep, "root")!;
+
+        Assert.IsNull(After(states, [.. Enumerable.Repeat("(", 20_000)]));
+
+        Assert.IsTrue(states.IsFull);
+        Assert.IsFalse(states.IsDropped);
+        Assert.AreNotSame(states, cache.Of(Deep, "root"));
+        Assert.IsNull(states.MayFollow(states.Start!, ")"u8));
+    }
+
+    [TestMethod]
     public void A_grammar_is_read_once()
     {
         var cache = new GrammarStateCache();

@@ -153,6 +153,7 @@ internal sealed class GrammarMask : IDisposable
             {
                 grammar.Dispose();
                 _grammar = null;
+                _path = GrammarPath.None;
                 return;
             }
             Accept(grammar, token);
@@ -196,7 +197,13 @@ internal sealed class GrammarMask : IDisposable
         {
             if (known is < 0 or > char.MaxValue || !ofThese.ContainsKey((char)known))
                 return null;
-            var speaker = groups.First(group => group.Character.Value == known).Speaker;
+            // A control token that is shown may be what follows.
+            foreach (var token in _shown)
+            {
+                if (_vocabulary.Spelled(token).Span is [var first, ..] && first == known && Follows(grammar, token))
+                    return null;
+            }
+            var speaker = groups.Where(group => group.Character.Value == known).Select(group => group.Speaker).FirstOrDefault(-1);
             return speaker < 0 ? null : ((char)known, speaker);
         }
         return OnlyGroup(grammar, candidates, ofThese) is >= 0 and var only
@@ -239,8 +246,12 @@ internal sealed class GrammarMask : IDisposable
                     candidates[tested++] = new LlamaTokenData { Id = token, Logit = 1f };
             }
         }
-        foreach (var token in tokens.Single.Where(token => !IsHidden(token)))
-            candidates[tested++] = new LlamaTokenData { Id = token, Logit = 1f };
+        foreach (var token in tokens.Single)
+        {
+            // A token that begins with the character and goes on with part of another is no other character.
+            if (!IsHidden(token) && (_vocabulary.IsControl(token) || _vocabulary.Spelled(token).Span is not [< 0x80, ..]))
+                candidates[tested++] = new LlamaTokenData { Id = token, Logit = 1f };
+        }
         grammar.Forbid(candidates[..tested]);
         foreach (var candidate in candidates[..tested])
         {
@@ -262,21 +273,36 @@ internal sealed class GrammarMask : IDisposable
         if (LikeliestOf(cut, logits.Length) is not (> 0 and var likeliest))
             return 0;
         var count = selected > 0 ? selected : TopCandidates.Select(logits, likeliest, candidates);
-        var allowed = 0;
+        // Those that the states do not tell of stand behind them, for llama.cpp to judge.
+        var unknown = 0;
+        foreach (ref var candidate in candidates[..count])
+        {
+            var follows = IsHidden(candidate.Id) ? false : MayFollow(mask, candidate.Id);
+            if (follows is null)
+                candidates[count + unknown++] = candidate;
+            else if (follows is false)
+                candidate.Id = -1;
+        }
+        var judged = candidates.Slice(count, unknown);
+        grammar.Forbid(judged);
+        var (allowed, next) = (0, 0);
         foreach (var candidate in candidates[..count])
         {
-            if (MayFollow(grammar, mask, candidate.Id) && !IsHidden(candidate.Id))
+            if (next < judged.Length && candidate.Id == judged[next].Id && float.IsNegativeInfinity(judged[next++].Logit))
+                continue;
+            if (candidate.Id >= 0)
                 candidates[allowed++] = candidate;
         }
         return allowed >= cut ? allowed : 0;
     }
 
-    private bool MayFollow(SamplerHandle grammar, TokenMask? mask, int token)
+    // Null where llama.cpp is to be asked.
+    private bool? MayFollow(TokenMask? mask, int token)
     {
         if (mask is not null)
             return mask.Has(token);
         var text = _vocabulary.Piece(token).Span;
-        return TokenTrie.Takes(_vocabulary, token, text) && _path.MayFollow(text) is { } known ? known : Follows(grammar, token);
+        return TokenTrie.Takes(_vocabulary, token, text) ? _path.MayFollow(text) : null;
     }
 
     // The tokens that the grammar lets follow, hidden ones too.
@@ -285,16 +311,14 @@ internal sealed class GrammarMask : IDisposable
         var mask = new TokenMask(_vocabulary.Size);
         var tokens = _vocabulary.Trie;
         Judge(grammar, tokens.Single, mask, candidates);
-        if (_path.Allow(tokens, mask))
+        // Inside a character no token of whole characters follows.
+        if (_path.IsInside || _path.Allow(tokens, mask))
             return mask;
-        // llama.cpp judges them one by one. Inside a UTF-8 character the first character of a token says nothing about its next bytes.
-        foreach (var (_, speaker, others) in tokens.Groups)
-        {
-            if (speaker >= 0)
-                Judge(grammar, [speaker], mask, candidates);
-            if (speaker < 0 || !_betweenCharacters || mask.Has(speaker))
-                Judge(grammar, others, mask, candidates);
-        }
+        // Else llama.cpp judges them: first the characters, then what begins with one that may follow. Behind bytes that are no UTF-8 the
+        // first character of a token says nothing about its next ones.
+        Judge(grammar, [.. tokens.Groups.Where(group => group.Speaker >= 0).Select(group => group.Speaker)], mask, candidates);
+        Judge(grammar, [.. tokens.Groups.Where(group => !_betweenCharacters || group.Speaker < 0 || mask.Has(group.Speaker))
+            .SelectMany(group => group.Others)], mask, candidates);
         return mask;
     }
 

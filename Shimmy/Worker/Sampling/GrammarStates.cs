@@ -97,7 +97,7 @@ internal sealed class GrammarStates
     public GrammarState? Next(GrammarState state, int character)
     {
         var ofClass = (uint)character < (uint)_asciiClasses.Length ? _asciiClasses[character] : SearchClass(character);
-        var known = state.Following?[ofClass];
+        var known = state.Behind(ofClass);
         return known is null ? Follow(state, ofClass) : known == GrammarState.Nothing ? null : known;
     }
 
@@ -138,28 +138,8 @@ internal sealed class GrammarStates
         return true;
     }
 
-    /// <summary>The one character that may follow in a state; -1 where several or the end may, or where it is not known.</summary>
-    public int OnlyCharacter(GrammarState state)
-    {
-        if (state.Only is { } known)
-            return known;
-        var only = -1;
-        for (var i = 0; i < _classes.Length && !state.MayEnd; i++)
-        {
-            if (Next(state, _classes[i]) is null)
-                continue;
-            if (only >= 0 || i + 1 == _classes.Length || _classes[i + 1] > _classes[i] + 1)
-            {
-                only = -1;
-                break;
-            }
-            only = _classes[i];
-        }
-        if (IsFull)
-            return -1;
-        state.Only = only;
-        return only;
-    }
+    /// <summary>The one character that may follow in a state; -1 where the end or a class may, or several.</summary>
+    public int OnlyCharacter(GrammarState state) => state.Only ??= FindOnly(state);
 
     /// <summary>Keeps which tokens may follow in a state; of grammars with very many states, not of all.</summary>
     public void Keep(GrammarState state, TokenMask mask)
@@ -181,12 +161,7 @@ internal sealed class GrammarStates
                 Expand(behind, stack.Below);
         }
         var next = TakeState();
-        if (state.Following is null)
-        {
-            state.Following = new GrammarState?[_classes.Length];
-            _references += _classes.Length;
-        }
-        state.Following[ofClass] = next ?? GrammarState.Nothing;
+        _references += state.Keep(ofClass, next, _classes.Length);
         if (_references <= MostReferences)
             return next;
         (IsDropped, IsFull) = (true, true);
@@ -194,6 +169,22 @@ internal sealed class GrammarStates
         _states.Clear();
         _stacks.Clear();
         return null;
+    }
+
+    private int FindOnly(GrammarState state)
+    {
+        var only = -1;
+        foreach (var stack in state.Stacks)
+        {
+            var (element, next) = (_elements[stack.Position], _elements[stack.Position + 1].Kind);
+            if (element.Kind != GrammarElementKind.Character || (only >= 0 && element.Value != only)
+                || next is GrammarElementKind.RangeEnd or GrammarElementKind.OrCharacter)
+            {
+                return -1;
+            }
+            only = element.Value;
+        }
+        return state.MayEnd ? -1 : only;
     }
 
     // Where the elements of a grammar begin to say something else of characters.
@@ -228,8 +219,10 @@ internal sealed class GrammarStates
     private void Expand(int position, Stack? below)
     {
         _pending.Push((position, below));
-        while (_pending.TryPop(out var next))
+        // Beyond the bound there is no state, whatever else is found.
+        while (_stacks.Count < MostStacks && _pending.TryPop(out var next))
             ExpandOne(next.Position, next.Below);
+        _pending.Clear();
     }
 
     private void ExpandOne(int position, Stack? below)
@@ -336,6 +329,11 @@ internal sealed class GrammarStates
 /// <param name="mayEnd">Whether the text may end here.</param>
 internal sealed class GrammarState(GrammarStates.Stack[] stacks, bool mayEnd)
 {
+    private const int FewClasses = 256;
+
+    private GrammarState?[]? _behind;
+    private Dictionary<int, GrammarState>? _met;
+
     /// <summary>Behind a character that may not follow.</summary>
     public static readonly GrammarState Nothing = new([], false);
 
@@ -345,14 +343,34 @@ internal sealed class GrammarState(GrammarStates.Stack[] stacks, bool mayEnd)
     /// <summary>Whether the text may end here.</summary>
     public bool MayEnd => mayEnd;
 
-    /// <summary>The states behind characters, by their class; null for one that nobody has asked for.</summary>
-    public GrammarState?[]? Following { get; set; }
-
     /// <summary>The tokens that may follow; null where nobody has asked.</summary>
     public TokenMask? Mask { get; set; }
 
-    /// <summary>The one character that may follow, -1 where several or none; null where nobody has asked.</summary>
+    /// <summary>As of <see cref="GrammarStates.OnlyCharacter"/>; null where nobody has asked.</summary>
     public int? Only { get; set; }
+
+    /// <summary>The state behind characters of a class, or <see cref="Nothing"/>; null where that is not kept.</summary>
+    public GrammarState? Behind(int ofClass) => _behind is not null ? _behind[ofClass] : _met?.GetValueOrDefault(ofClass);
+
+    /// <summary>Keeps the state behind characters of a class. Gives how many references it takes more than before.</summary>
+    /// <param name="ofClass">The class.</param>
+    /// <param name="next">The state behind them; null for none.</param>
+    /// <param name="classes">How many there are.</param>
+    public int Keep(int ofClass, GrammarState? next, int classes)
+    {
+        if (classes <= FewClasses)
+        {
+            var added = _behind is null ? classes : 0;
+            _behind ??= new GrammarState?[classes];
+            _behind[ofClass] = next ?? Nothing;
+            return added;
+        }
+        // Lists of thousands of names have thousands of classes, of which few follow anywhere.
+        if (next is null)
+            return 0;
+        (_met ??= [])[ofClass] = next;
+        return 1;
+    }
 }
 
 /// <summary>The states of the grammars that were used last. Thread-safe; the states are not.</summary>
@@ -374,7 +392,7 @@ internal sealed class GrammarStateCache
                     continue;
                 var found = _kept[i];
                 _kept.RemoveAt(i);
-                if (found.States is { IsDropped: true })
+                if (found.States is { IsFull: true })
                     break;
                 _kept.Insert(0, found);
                 return found.States;
@@ -404,6 +422,9 @@ internal sealed class GrammarPath(GrammarStates? states)
 
     /// <summary>The state behind the answer so far; null inside a character, and where it is not known.</summary>
     public GrammarState? State => _halfLength == 0 ? _state : null;
+
+    /// <summary>Whether the answer so far ends within a character.</summary>
+    public bool IsInside => _state is not null && _halfLength > 0;
 
     /// <summary>Keeps which tokens may follow.</summary>
     public void Keep(TokenMask mask)
@@ -443,9 +464,9 @@ internal sealed class GrammarPath(GrammarStates? states)
                 _halfLength = bytes.Length;
                 return;
             }
-            if (status != OperationStatus.Done || (_state = states!.Next(_state!, character.Value)) is null)
+            if (status != OperationStatus.Done || character.Value == 0 || (_state = states!.Next(_state!, character.Value)) is null)
             {
-                // Not UTF-8, or beyond the limits.
+                // Not UTF-8, a NUL, at which llama.cpp ends a text, or beyond the limits.
                 _state = null;
                 return;
             }
