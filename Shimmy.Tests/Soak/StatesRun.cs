@@ -25,6 +25,9 @@ internal static class StatesRun
     // together, either of two tokens may come. What a wrong state says is that close to the right one in one case of a hundred.
     private const double Tie = 0.5;
 
+    // Each prompt is asked so often beside others with nothing kept, to see what they make of it.
+    private const int Companies = 4;
+
     private static readonly string[] Models = ["lfm2", "gemma3", "llama"];
 
     /// <summary>Runs it.</summary>
@@ -123,7 +126,8 @@ internal static class StatesRun
 
         // What depends on the requests beside says nothing about states.
         public Task LeaveOutAsync(int clients) => Parallel.ForEachAsync(
-            _computed.Keys, new ParallelOptions { MaxDegreeOfParallelism = clients }, async (asked, _) =>
+            Enumerable.Range(0, Companies).SelectMany(_ => _computed.Keys), new ParallelOptions { MaxDegreeOfParallelism = clients },
+            async (asked, _) =>
             {
                 var (_, answer) = await CompleteAsync(asked.Model, asked.Prompt, cachePrompt: false);
                 if (!TokensOf(answer).SequenceEqual(_computed[asked].Select(one => one.Token)))
