@@ -28,6 +28,13 @@ public sealed class LlamaServerArgumentsTests
     }
 
     [TestMethod]
+    [DataRow("-m ")]
+    [DataRow("-m a.gguf --slot-save-path ")]
+    [DataRow("-m a.gguf -mm ")]
+    public void A_path_may_not_be_empty(string arguments) =>
+        StringAssert.EndsWith(Assert.ThrowsExactly<UsageException>(() => Parse(arguments)).Message, "'' is not a path");
+
+    [TestMethod]
     public void Sampling_options_are_what_requests_leave_open()
     {
         var sampling = Parse("-m a.gguf --temp 0.5 --seed 42 -n 64 --top-k 7").Given!.Defaults.Sampling;

@@ -181,6 +181,20 @@ public sealed class OptionParserTests
     }
 
     [TestMethod]
+    public void A_path_may_not_be_empty()
+    {
+        var serve = OptionTable.Commands.Single(command => command.Name == "serve");
+        var paths = OptionTable.Of(serve).Where(option => option.TakesPath && option.Name != "--model-dirs").ToList();
+
+        Assert.IsGreaterThan(8, paths.Count);
+        foreach (var option in paths)
+        {
+            Assert.AreEqual($"{option.Name}: '' is not a path",
+                Assert.ThrowsExactly<UsageException>(() => Read(["serve", option.Name, ""])).Message);
+        }
+    }
+
+    [TestMethod]
     public void Variables_of_Ollama_count_beside_its_listener_and_after_all_of_Shimmys()
     {
         (string, string)[] variables =

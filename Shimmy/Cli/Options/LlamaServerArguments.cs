@@ -115,7 +115,7 @@ internal sealed class LlamaServerArguments
         var value = new OptionValue(source, [text]);
         if (!isSwitch)
         {
-            row.Set(this, value);
+            row.Set(this, text.Length == 0 && Option.IsPath(row.Value) ? throw value.Refuse("a path") : value);
             return;
         }
         switch (text.ToLowerInvariant())

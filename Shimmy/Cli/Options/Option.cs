@@ -181,9 +181,7 @@ internal sealed class Option(
     public IReadOnlyList<string>? Values { get; init; }
 
     /// <summary>Whether its value is a path.</summary>
-    public bool TakesPath => Value is { } value
-        && (value.StartsWith("FILE", StringComparison.Ordinal) || value.EndsWith("FILE", StringComparison.Ordinal)
-        || value.Contains("DIR", StringComparison.Ordinal));
+    public bool TakesPath => IsPath(Value);
 
     /// <summary>Whether its value is the name of a model, which shells complete.</summary>
     public bool NamesModel { get; init; }
@@ -194,8 +192,14 @@ internal sealed class Option(
     /// <summary>Whether its value may be left out on the command line; it is <see cref="OptionValue.On"/> then.</summary>
     public bool HasOptionalValue => Value is ['[', ..];
 
-    /// <summary>The options with this one.</summary>
-    public CommandOptions Set(CommandOptions options, OptionValue given) => set(options, given);
+    /// <summary>The options with this one. Throws <see cref="Terminal.UsageException"/> for what it may not be.</summary>
+    public CommandOptions Set(CommandOptions options, OptionValue given) =>
+        TakesPath && !Value!.Contains(';') && given.Texts.Contains("") ? throw given.Refuse("a path") : set(options, given);
+
+    /// <summary>Whether the word that help has for a value means a path.</summary>
+    public static bool IsPath(string? value) => value is not null
+        && (value.StartsWith("FILE", StringComparison.Ordinal) || value.EndsWith("FILE", StringComparison.Ordinal)
+        || value.Contains("DIR", StringComparison.Ordinal));
 
     /// <summary>The name on the command line of a field of a request: <c>top_k</c> is <c>--top-k</c>.</summary>
     public static string NameOf(string field) => "--" + field.Replace('_', '-');
