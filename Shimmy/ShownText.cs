@@ -1,3 +1,6 @@
+using System.Globalization;
+using System.Text;
+
 namespace Shimmy;
 
 /// <summary>Text of files, registries and clients as people can be shown it, in errors and logs. None of these is trusted.</summary>
@@ -14,10 +17,22 @@ internal static class ShownText
     {
         var shown = text.Length <= longest ? text
             : string.Concat(text.AsSpan(0, longest - (char.IsHighSurrogate(text[longest - 1]) ? 1 : 0)), "…");
-        return shown.Any(IsHidden) ? string.Concat(shown.Select(c => IsHidden(c) ? instead : c)) : shown;
+        var isFit = true;
+        foreach (var character in shown.EnumerateRunes())
+            isFit &= !IsHidden(character) && character != Rune.ReplacementChar; // which half a surrogate pair is read as
+        if (isFit)
+            return shown;
+        var fit = new StringBuilder(shown.Length);
+        foreach (var character in shown.EnumerateRunes())
+            fit.Append(IsHidden(character) ? instead.ToString() : character.ToString());
+        return fit.ToString();
     }
 
     /// <summary>Whether it is a control character, or one that turns the direction of text or cannot be seen.</summary>
-    public static bool IsHidden(char c) => char.IsControl(c) || c is '\u00AD' or '\u061C' or '\uFEFF' or '\uFFFE' or '\uFFFF'
-        or (>= '\u200B' and <= '\u200F') or (>= '\u2028' and <= '\u202E') or (>= '\u2060' and <= '\u206F');
+    /// <remarks>
+    /// Unicode's joiners (U+200C, U+200D) are none of these: Persian words and many emoji are written with them.
+    /// </remarks>
+    public static bool IsHidden(Rune character) => character.Value is not (0x200C or 0x200D)
+        && (character.Value is 0xFFFE or 0xFFFF or (>= 0xE0000 and <= 0xE0FFF) || Rune.GetUnicodeCategory(character)
+            is UnicodeCategory.Control or UnicodeCategory.Format or UnicodeCategory.LineSeparator or UnicodeCategory.ParagraphSeparator);
 }

@@ -105,7 +105,8 @@ public sealed class ProjectorPairingTests
         foreach (var (model, projector, seed) in ((string, string, int)[])
             [("new/sub/tiny-Q8_0.gguf", "new/mmproj-new.gguf", 1), ("old/sub/tiny-Q6_K.gguf", "old/mmproj-old.gguf", 2),
             // This one has none of its own.
-            ("older/sub/tiny-Q2_K.gguf", "old/mmproj-old.gguf", 3)])
+            ("older/sub/tiny-Q2_K.gguf", "old/mmproj-old.gguf", 3),
+            ("moved/sub/tiny-Q4_0.gguf", "moved/mmproj/mmproj-moved.gguf", 4)])
         {
             foreach (var file in (string[])[model, projector])
                 Directory.CreateDirectory(Path.GetDirectoryName(folder[snapshots + file])!);
@@ -120,6 +121,7 @@ public sealed class ProjectorPairingTests
         Assert.AreEqual("mmproj-old.gguf", ProjectorOf("Q6_K"));
         Assert.AreEqual("mmproj-new.gguf", ProjectorOf("Q8_0"));
         Assert.IsNotNull(ProjectorOf("Q2_K"));
+        Assert.AreEqual("mmproj-moved.gguf", ProjectorOf("Q4_0"));
 
         string? ProjectorOf(string quantization) =>
             Path.GetFileName(models.Single(model => model.Path.Contains(quantization, StringComparison.Ordinal)).Projector);

@@ -31,6 +31,9 @@ internal sealed partial class MediaLoader(long mostPixels, MediaFetch fetch)
     private static readonly SemaphoreSlim DecodingPictures = new(2);
     private static readonly SemaphoreSlim DecodingSounds = new(2);
 
+    // Who counts tokens holds nothing that is bounded, and so does not stand in the way of requests.
+    private static readonly SemaphoreSlim CountingPictures = new(1);
+
     private long _held;
 
     /// <summary>Of default limits, without URLs.</summary>
@@ -140,8 +143,8 @@ internal sealed partial class MediaLoader(long mostPixels, MediaFetch fetch)
             var release = lease is null ? null : Hold(picture, lease);
             try
             {
-                var decoded = await DecodedAsync(
-                    DecodingPictures, () => PictureDecoder.Decode(file, mostPixels, cancellation), cancellation).ConfigureAwait(false);
+                var decoded = await DecodedAsync(lease is null ? CountingPictures : DecodingPictures,
+                    () => PictureDecoder.Decode(file, mostPixels, cancellation), cancellation).ConfigureAwait(false);
                 // Whether it is damaged shows only when it is decoded.
                 return lease is null ? picture : decoded;
             }

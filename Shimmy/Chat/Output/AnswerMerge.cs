@@ -1,11 +1,15 @@
 using System.Runtime.CompilerServices;
+using System.Threading.Channels;
 
 namespace Shimmy.Chat.Output;
 
 /// <summary>The events of several answers as one stream, each under the number of its answer.</summary>
 internal static class AnswerMerge
 {
-    /// <summary>The answers are generated at once, and their events follow each other as they come.</summary>
+    /// <summary>
+    /// The answers are generated at once, and their events follow each other as they come. None waits for the reader: an answer is stopped
+    /// where its text ends, however slow the client is.
+    /// </summary>
     /// <param name="count">The number of answers.</param>
     /// <param name="begin">Begins one of them. What one cannot do ends all.</param>
     /// <param name="cancellation">Ends all.</param>
@@ -13,33 +17,35 @@ internal static class AnswerMerge
         Func<int, CancellationToken, IAsyncEnumerable<OutputEvent>> begin, [EnumeratorCancellation] CancellationToken cancellation)
     {
         using var end = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
-        var answers = Enumerable.Range(0, count).Select(i => begin(i, end.Token).GetAsyncEnumerator(end.Token)).ToArray();
-        var next = Array.ConvertAll(answers, answer => answer.MoveNextAsync().AsTask());
+        var channel = Channel.CreateUnbounded<OutputEvent>(new UnboundedChannelOptions { SingleReader = true });
+        var running = count;
+        var all = Task.WhenAll(Enumerable.Range(0, count).Select(PumpAsync));
         try
         {
-            for (var running = count; running > 0;)
-            {
-                var done = await Task.WhenAny(next.Where(task => task is not null)).ConfigureAwait(false);
-                var i = Array.IndexOf(next, done);
-                if (!await done.ConfigureAwait(false))
-                {
-                    next[i] = null!;
-                    running--;
-                    continue;
-                }
-                yield return answers[i].Current with { Choice = i };
-                next[i] = answers[i].MoveNextAsync().AsTask();
-            }
+            await foreach (var outputEvent in channel.Reader.ReadAllAsync(cancellation).ConfigureAwait(false))
+                yield return outputEvent;
         }
         finally
         {
             await end.CancelAsync().ConfigureAwait(false);
-            foreach (var (answer, task) in answers.Zip(next))
+            await all.ConfigureAwait(false);
+        }
+
+        async Task PumpAsync(int i)
+        {
+            try
             {
-                if (task is not null)
-                    await ((Task)task).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
-                await answer.DisposeAsync().ConfigureAwait(false);
+                await foreach (var outputEvent in begin(i, end.Token).ConfigureAwait(false))
+                    channel.Writer.TryWrite(outputEvent with { Choice = i });
             }
+            catch (Exception e)
+            {
+                // The first one is told; the others end by it.
+                channel.Writer.TryComplete(e);
+                await end.CancelAsync().ConfigureAwait(false);
+            }
+            if (Interlocked.Decrement(ref running) == 0)
+                channel.Writer.TryComplete();
         }
     }
 

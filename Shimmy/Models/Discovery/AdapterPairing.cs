@@ -20,8 +20,8 @@ internal sealed class AdapterPairing
     {
         Folder,
         Above,
-        AboveInOther,
         Repository,
+        AboveInOther,
         RepositoryOfOther,
     }
 
@@ -242,15 +242,16 @@ internal sealed class AdapterPairing
             var isBeside = _byFolder.TryGetValue(projector.Folder, out var beside);
             if (reach == Reach.Folder)
                 return beside ?? [];
+            var isAnywhere = reach is Reach.Repository or Reach.RepositoryOfOther;
             // One that lies beside a model is that model's.
-            if (projector.Repository is not { } repository || (isBeside && reach >= Reach.Repository)
+            if (projector.Repository is not { } repository || (isBeside && isAnywhere)
                 || !_byRepository.TryGetValue(repository, out var all))
             {
                 return [];
             }
             var isOfOther = reach is Reach.AboveInOther or Reach.RepositoryOfOther;
             return all.Where(index => (Models[index].Snapshot != projector.Snapshot) == isOfOther
-                && (reach >= Reach.Repository || Models[index].IsBelow(projector)));
+                && (isAnywhere || Models[index].IsBelow(projector)));
         }
     }
 }

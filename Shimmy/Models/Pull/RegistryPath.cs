@@ -1,3 +1,5 @@
+using System.Text;
+
 namespace Shimmy.Models.Pull;
 
 /// <summary>
@@ -106,7 +108,8 @@ internal static class RegistryPath
         for (var i = 0; i < part.Length; i++)
         {
             var c = part[i];
-            if (ShownText.IsHidden(c) || c is '\\' or ':' or '*' or '?' or '"' or '<' or '>' or '|')
+            var isHidden = Rune.TryGetRuneAt(part, i, out var character) && ShownText.IsHidden(character);
+            if (isHidden || c is '\u200C' or '\u200D' or '\\' or ':' or '*' or '?' or '"' or '<' or '>' or '|')
                 return $"has a character (U+{(int)c:X4}) that names of files cannot have everywhere";
             if (char.IsSurrogate(c) && !(char.IsHighSurrogate(c) ? i + 1 < part.Length && char.IsLowSurrogate(part[i + 1]) : i > 0
                 && char.IsHighSurrogate(part[i - 1])))
