@@ -17,13 +17,17 @@ internal static class AnswerMerge
         Func<int, CancellationToken, IAsyncEnumerable<OutputEvent>> begin, [EnumeratorCancellation] CancellationToken cancellation)
     {
         using var end = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
-        var channel = Channel.CreateUnbounded<OutputEvent>(new UnboundedChannelOptions { SingleReader = true });
+        // Of objects: the channels of the program share their code, and one of structs would add 20 KB.
+        var channel = Channel.CreateUnbounded<object>();
         var running = count;
         var all = Task.WhenAll(Enumerable.Range(0, count).Select(PumpAsync));
         try
         {
-            await foreach (var outputEvent in channel.Reader.ReadAllAsync(cancellation).ConfigureAwait(false))
-                yield return outputEvent;
+            while (await channel.Reader.WaitToReadAsync(cancellation).ConfigureAwait(false))
+            {
+                while (channel.Reader.TryRead(out var outputEvent))
+                    yield return (OutputEvent)outputEvent;
+            }
         }
         finally
         {
