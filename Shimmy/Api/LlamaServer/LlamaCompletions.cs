@@ -58,30 +58,18 @@ internal static class LlamaCompletions
         var log = PromptLog.Of(context);
         foreach (var run in runs)
             log?.Write(run.Request.Prompt);
+        var events = AnswerMerge.SideBySide(
+            runs.Count, (i, end) => LlamaGeneration.RunAsync(lease, request, runs[i], mode, end), context.RequestAborted);
         if (request.Stream)
         {
-            var events = AnswerMerge.SideBySide(
-                runs.Count, (i, end) => LlamaGeneration.RunAsync(lease, request, runs[i], mode, end), context.RequestAborted);
             await SseResponse.SendAsync(context, events, new Writer(runs, request.PingAfter));
             return;
         }
-        using var failed = CancellationTokenSource.CreateLinkedTokenSource(context.RequestAborted);
-        await Task.WhenAll(runs.Select(async run =>
+        await foreach (var outputEvent in events)
         {
-            try
-            {
-                await foreach (var outputEvent in LlamaGeneration.RunAsync(lease, request, run, mode, failed.Token))
-                {
-                    RequestContext.Of(context).Note(outputEvent);
-                    run.Answer.Take(outputEvent);
-                }
-            }
-            catch
-            {
-                await failed.CancelAsync();
-                throw;
-            }
-        }));
+            RequestContext.Of(context).Note(outputEvent);
+            runs[outputEvent.Choice].Answer.Take(outputEvent);
+        }
         await JsonResponse.WriteAsync(context, json =>
         {
             if (runs.Count > 1)
