@@ -48,17 +48,27 @@ public sealed class ServeTests
     }
 
     [TestMethod]
-    public async Task The_projector_of_the_command_line_is_that_of_the_model_there_even_where_it_does_not_fit()
+    public async Task A_projector_of_the_command_line_that_cannot_be_loaded_is_refused_before_the_model_is()
     {
         using var folder = new TemporaryFolder();
         var model = RandomModel.Write(folder["one.gguf"]);
         // The one beside the model is not taken in its place.
         RandomProjector.Write(folder["mmproj-one.gguf"], new RandomModelShape().Embedding);
-        var wrong = RandomProjector.Write(folder["other/mmproj.gguf"], 32);
-        using var server = await ServerProcess.StartAsync(folder, "--model-path", model, "--mmproj", wrong);
-        using var answer = await server.Client.PostAsync("v1/completions", new StringContent("""{"model":"one","prompt":"who?"}"""));
-        Assert.AreEqual(HttpStatusCode.UnprocessableEntity, answer.StatusCode);
-        Assert.Contains("embedding length 32, not 64", await answer.Content.ReadAsStringAsync());
+        Directory.CreateDirectory(folder["other"]);
+        File.WriteAllText(folder["other/cut.gguf"], "GGUF");
+        (string, string)[] wrong =
+        [
+            (RandomProjector.Write(folder["other/mmproj.gguf"], 32), "embedding length 32, not 64"),
+            (folder["other/cut.gguf"], "file is truncated"),
+            (model, "its architecture is 'llama', not 'clip'"),
+        ];
+        foreach (var (projector, why) in wrong)
+        {
+            using var server = await ServerProcess.StartAsync(folder, "--model-path", model, "--mmproj", projector);
+            using var answer = await server.Client.PostAsync("v1/completions", new StringContent("""{"model":"one","prompt":"who?"}"""));
+            Assert.AreEqual(HttpStatusCode.UnprocessableEntity, answer.StatusCode, why);
+            Assert.Contains(why, await answer.Content.ReadAsStringAsync());
+        }
 
         // None is none for a model of the configuration file as well.
         File.WriteAllText(folder["shimmy.config.json"], """{"models":[{"name":"mine","base_path":"one.gguf"}]}""");

@@ -1,6 +1,5 @@
 using System.Globalization;
 using Shimmy.Gguf;
-using Shimmy.SafeTensors;
 
 namespace Shimmy.Engine;
 
@@ -133,27 +132,34 @@ public sealed record ModelSpec
     };
 
     /// <summary>
-    /// Why the model can never be loaded so, by the headers of its files alone: the projector that was asked for is for models of another
-    /// width. Null where nothing is known against it. What cannot be read, the worker refuses with the reason.
+    /// Why the model can never be loaded so, by the headers of its files alone: the projector that was asked for cannot be read, is none,
+    /// or is for models of another width. Null where nothing is known against it; what is wrong with the model itself, its load says.
     /// </summary>
-    internal string? WhyUnfit()
+    /// <param name="headerOf">Reads the header of the model's file or folder.</param>
+    internal string? WhyUnfit(Func<string, GgufHeader> headerOf)
     {
         if (Projector is null || ProjectorIsFound)
             return null;
         try
         {
-            // A vocabulary takes longer to read than all the rest.
-            var limits = new GgufLimits { ArrayLength = 0 };
-            var projector = GgufReader.ReadFile(Projector, limits);
-            return projector.Architecture == "clip"
-                && ProjectorFile.Of(projector).WhyUnfit(
-                    FolderConversion.HeaderOf(Path, limits).OfArchitecture("embedding_length")?.Integer ?? 0) is { } reason
-                ? WhyWithoutProjector(reason)
-                : null;
-        }
-        catch (Exception e) when (e is GgufException or IOException or UnauthorizedAccessException or NotSupportedException)
-        {
+            ProjectorFile.Check(Projector, Width());
             return null;
+        }
+        catch (Exception e) when (e is GgufException or IOException or UnauthorizedAccessException)
+        {
+            return WhyWithoutProjector(e.Message);
+        }
+
+        long Width()
+        {
+            try
+            {
+                return headerOf(Path).OfArchitecture("embedding_length")?.Integer ?? 0;
+            }
+            catch (Exception e) when (e is GgufException or IOException or UnauthorizedAccessException or NotSupportedException)
+            {
+                return 0;
+            }
         }
     }
 

@@ -121,7 +121,9 @@ internal sealed record ProjectorFile(IReadOnlyList<string> Kinds, bool CanSee, b
     /// Reads a file and checks it. Throws <see cref="GgufException"/> with what is wrong, <see cref="IOException"/> or
     /// <see cref="UnauthorizedAccessException"/> where it cannot be read.
     /// </summary>
-    public static ProjectorFile Check(string path)
+    /// <param name="path">The file.</param>
+    /// <param name="embeddingLength">The embedding length of the model that it must fit; 0 where it is not known.</param>
+    public static ProjectorFile Check(string path, long embeddingLength = 0)
     {
         var header = GgufReader.ReadFile(path);
         if (header.Architecture != "clip")
@@ -154,7 +156,7 @@ internal sealed record ProjectorFile(IReadOnlyList<string> Kinds, bool CanSee, b
         CheckSteps(tensors, "mm.1", "mm.2");
         if (file.Kinds.Contains("mlp"))
             CheckSteps(tensors, "mm.0", "mm.3");
-        return file;
+        return file.WhyUnfit(embeddingLength) is { } reason ? throw new GgufException(reason) : file;
     }
 
     private static void CheckEncoder(GgufHeader header, Dictionary<string, GgufTensor> tensors, string name, string prefix)

@@ -1,9 +1,8 @@
 using System.Diagnostics;
-using Microsoft.Extensions.Logging.Abstractions;
 using Shimmy.Chat.Media;
 using Shimmy.Engine;
+using Shimmy.Engine.Memory;
 using Shimmy.Engine.Runtimes;
-using Shimmy.Engine.Workers;
 using Shimmy.Tests.Fixtures;
 using Shimmy.Tests.Fixtures.Models;
 using Shimmy.Tests.Fixtures.Servers;
@@ -146,13 +145,12 @@ public sealed class WorkerMediaTests
         var projector = RandomProjector.Write(folder["mmproj.gguf"], 32);
         var refused = await Assert.ThrowsExactlyAsync<EngineException>(() =>
             LoadAsync(folder, spec => spec with { Projector = projector }));
-        Assert.AreEqual((EngineFailure.LoadFailed, true), (refused.Failure, refused.IsLasting));
+        Assert.AreEqual(EngineFailure.LoadFailed, refused.Failure);
         Assert.Contains("embedding length 32, not 64", refused.Message);
-        // Nothing was started for that.
-        var without = new WorkerEngine(NullLoggerFactory.Instance, folder["no-worker"]);
+        // Whoever plans the load hears the same, by the headers alone.
         var spec = new ModelSpec { Name = "random", Path = folder["random.gguf"], Projector = projector };
-        Assert.AreEqual(refused.Message,
-            (await Assert.ThrowsExactlyAsync<EngineException>(() => without.LoadAsync(spec, null, CancellationToken.None))).Message);
+        Assert.AreEqual(refused.Message, spec.WhyUnfit(new HeaderCache().Read));
+        Assert.IsNull((spec with { ProjectorIsFound = true }).WhyUnfit(new HeaderCache().Read));
         await using var blind = await LoadAsync(folder, spec => spec with { Projector = projector, ProjectorIsFound = true });
         Assert.IsFalse(blind.Facts.CanSee);
         Assert.Contains("embedding length 32", blind.Facts.ProjectorSkipReason!);

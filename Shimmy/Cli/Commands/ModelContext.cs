@@ -256,9 +256,13 @@ internal sealed class ModelContext
             throw new EngineException(EngineFailure.LoadFailed, $"model '{entry.Name}' cannot be loaded: {reason}");
         entry = entry with { Projector = ProjectorOf(entry) };
         var spec = SpecOf(entry);
+        var headers = new HeaderCache();
+        // Before a folder is converted or a worker reads gigabytes of weights.
+        if (spec.WhyUnfit(headers.Read) is { } unfit)
+            throw new EngineException(EngineFailure.LoadFailed, unfit);
         var engine = new WorkerEngine(loggers, conversions: Conversions);
         // Finding out which GPUs there are starts a process: only where GPUs decide whether the model fits.
-        if (MemoryEstimate.Of(spec, entry.SizeBytes).Total > MemoryBudget)
+        if (MemoryEstimate.Of(spec, entry.SizeBytes, headers: headers).Total > MemoryBudget)
         {
             var memory = new HostMemory(new BackendProbe(engine.ReportBackendsAsync));
             var need = await memory.NeedOfAsync(spec, entry.SizeBytes, MemoryBudget, cancellation);

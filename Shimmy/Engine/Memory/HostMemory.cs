@@ -24,7 +24,11 @@ internal sealed class HostMemory(BackendProbe backends)
     /// <param name="cancellation">Ends the wait for the report.</param>
     public async ValueTask<LoadNeed> NeedOfAsync(ModelSpec spec, long sizeBytes, long? budget, CancellationToken cancellation)
     {
-        var need = await ModelNeedAsync(spec, sizeBytes, budget, cancellation).ConfigureAwait(false) with { WhyUnfit = spec.WhyUnfit() };
+        var headers = new HeaderCache();
+        var need = await ModelNeedAsync(spec, sizeBytes, budget, headers, cancellation).ConfigureAwait(false) with
+        {
+            WhyUnfit = spec.WhyUnfit(headers.Read),
+        };
         if (spec.PrefixMemoryBytes is not null)
             return need;
         // States are of use in proportion to what they spare, and take no memory that a model needs: at most half of what is left.
@@ -36,9 +40,9 @@ internal sealed class HostMemory(BackendProbe backends)
         };
     }
 
-    private async ValueTask<LoadNeed> ModelNeedAsync(ModelSpec spec, long sizeBytes, long? budget, CancellationToken cancellation)
+    private async ValueTask<LoadNeed> ModelNeedAsync(
+        ModelSpec spec, long sizeBytes, long? budget, HeaderCache headers, CancellationToken cancellation)
     {
-        var headers = new HeaderCache();
         if (spec.Tuning is { Backend: GpuBackend.Cpu } or { GpuLayers.Number: 0 } || !UsesGpus(spec))
             return OnHost();
         try

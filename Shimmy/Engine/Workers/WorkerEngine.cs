@@ -48,9 +48,6 @@ internal sealed partial class WorkerEngine : IInferenceEngine
 
     public async Task<ILoadedModel> LoadAsync(ModelSpec spec, IProgress<float>? progress, CancellationToken cancellation)
     {
-        // Before a folder is converted or a worker reads gigabytes of weights.
-        if (spec.WhyUnfit() is { } reason)
-            throw new EngineException(EngineFailure.LoadFailed, reason) { IsLasting = true };
         var file = await FileOfAsync(spec, progress, cancellation).ConfigureAwait(false);
         var files = new LoadFiles(file, await AdaptersAsync(spec, file, cancellation).ConfigureAwait(false));
         var refusals = new List<(LlamaRuntime Runtime, EngineException Why)>();

@@ -172,8 +172,7 @@ internal sealed class Projector : IDisposable
     {
         try
         {
-            var file = ProjectorFile.Check(spec.Projector!);
-            return file.WhyUnfit(width) is { } reason ? throw new GgufException(reason) : file;
+            return ProjectorFile.Check(spec.Projector!, width);
         }
         catch (Exception e) when (e is GgufException or IOException or UnauthorizedAccessException)
         {
