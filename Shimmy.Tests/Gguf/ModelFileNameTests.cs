@@ -77,5 +77,5 @@ public sealed class ModelFileNameTests
     [DataRow(999_600_000, "1B")]
     [DataRow(1_030_000_000_000, "1T")]
     [DataRow(12, "12")]
-    public void Counts_are_said_as_people_say_them(long count, string expected) => Assert.AreEqual(expected, ParameterLabels.Of(count));
+    public void Counts_are_said_as_people_say_them(long count, string expected) => Assert.AreEqual(expected, ModelLabels.OfParameters(count));
 }

@@ -26,11 +26,11 @@ public sealed class ShownTextTests
         using var folder = new TemporaryFolder();
         Directory.CreateDirectory(folder["place/inner"]);
 
-        Assert.Throws<Exception>(() => WholeFile.Write(folder["place"], [1]));
+        Assert.Throws<Exception>(() => SmallFile.Write(folder["place"], [1]));
 
         Assert.IsEmpty(Directory.GetFiles(folder.Path));
-        WholeFile.Write(folder["file"], [1, 2]);
-        WholeFile.Write(folder["file"], [3]);
+        SmallFile.Write(folder["file"], [1, 2]);
+        SmallFile.Write(folder["file"], [3]);
         CollectionAssert.AreEqual(new byte[] { 3 }, File.ReadAllBytes(folder["file"]));
         Assert.HasCount(1, Directory.GetFiles(folder.Path));
     }

@@ -13,6 +13,7 @@ internal sealed class GgufCursor : IDisposable
     private const int BufferSize = 32 << 10;
 
     private readonly Stream _stream;
+    private readonly long _origin;
     private readonly GgufLimits _limits;
     private readonly byte[] _buffer = ArrayPool<byte>.Shared.Rent(BufferSize);
     private int _start;
@@ -20,11 +21,12 @@ internal sealed class GgufCursor : IDisposable
     private long _walked;
     private long _memory;
 
-    public GgufCursor(Stream stream, GgufLimits limits)
+    public GgufCursor(Stream stream, GgufLimits limits, long length)
     {
         _stream = stream;
+        _origin = stream.Position;
         _limits = limits;
-        Length = stream.Length;
+        Length = length;
     }
 
     /// <summary>Size of the file in bytes.</summary>
@@ -99,7 +101,7 @@ internal sealed class GgufCursor : IDisposable
         }
         else
         {
-            _stream.Position = Position;
+            _stream.Position = _origin + Position;
             _start = _end = 0;
         }
     }

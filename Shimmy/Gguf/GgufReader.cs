@@ -22,17 +22,21 @@ internal static class GgufReader
     /// </summary>
     public static GgufHeader ReadFile(string path, GgufLimits? limits = null)
     {
-        // Unbuffered, since the cursor has its own buffer; shared, so that other tools can replace or delete the file meanwhile.
-        using var stream = new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete,
-            bufferSize: 0);
-        return Read(stream, limits);
+        using var stream = GgufPlace.Open(path, out var place);
+        return Read(stream, limits, place.Length);
     }
 
-    /// <summary>Reads the header at the start of a seekable stream. Throws <see cref="GgufException"/> where it is malformed.</summary>
-    public static GgufHeader Read(Stream stream, GgufLimits? limits = null)
+    /// <summary>
+    /// Reads the header at the position of a seekable stream; offsets count from there. Throws <see cref="GgufException"/> where it is
+    /// malformed.
+    /// </summary>
+    /// <param name="stream">The stream.</param>
+    /// <param name="limits">What is read at most.</param>
+    /// <param name="length">Bytes of the GGUF; null: up to the stream's end.</param>
+    public static GgufHeader Read(Stream stream, GgufLimits? limits = null, long? length = null)
     {
         limits ??= GgufLimits.Default;
-        using var cursor = new GgufCursor(stream, limits);
+        using var cursor = new GgufCursor(stream, limits, length ?? (stream.Length - stream.Position));
 
         var version = ReadMagicAndVersion(cursor);
         var tensorCount = cursor.ReadUInt64();

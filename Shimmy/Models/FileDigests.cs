@@ -1,6 +1,7 @@
 using System.Collections.Concurrent;
 using System.Globalization;
 using System.Security.Cryptography;
+using Shimmy.Gguf;
 
 namespace Shimmy.Models;
 
@@ -73,10 +74,13 @@ internal sealed class FileDigests(string? memory = null) : IDisposable
             var buffer = new byte[1 << 20];
             foreach (var file in files)
             {
-                await using var stream = new FileStream(file, FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete,
-                    bufferSize: 0, FileOptions.SequentialScan | FileOptions.Asynchronous);
-                for (int read; (read = await stream.ReadAsync(buffer, _end.Token).ConfigureAwait(false)) > 0;)
+                await using var stream = GgufPlace.Open(file, out var place);
+                var left = place.Length;
+                for (int read; (read = await stream.ReadAsync(buffer.AsMemory(0, (int)Math.Min(left, buffer.Length)), _end.Token)
+                    .ConfigureAwait(false)) > 0; left -= read)
+                {
                     hash.AppendData(buffer.AsSpan(0, read));
+                }
             }
             var digest = Convert.ToHexStringLower(hash.GetHashAndReset());
             // One whose file was written to meanwhile is none.

@@ -316,7 +316,7 @@ internal sealed partial class ShimmyServer : IAsyncDisposable
     {
         try
         {
-            WholeFile.Write(file, Encoding.UTF8.GetBytes(address + "\n"));
+            SmallFile.Write(file, Encoding.UTF8.GetBytes(address + "\n"));
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {

@@ -2,6 +2,7 @@ using System.Buffers.Binary;
 using System.Diagnostics;
 using Shimmy.Cli.Packing;
 using Shimmy.Cli.Terminal;
+using Shimmy.Gguf;
 using Shimmy.Tests.Fixtures;
 
 namespace Shimmy.Tests.Cli.Packing;
@@ -18,7 +19,7 @@ public sealed class PackedProgramTests
         File.WriteAllText(folder["shimmy"], "the program");
         File.WriteAllBytes(folder["model.gguf"], [.. Enumerable.Range(0, 10_000).Select(i => (byte)i)]);
         var told = (Done: 0L, All: 0L);
-        await PackedProgram.WriteAsync(folder["packed"], folder["shimmy"], [("models/model.gguf", folder["model.gguf"])],
+        await PackedProgram.WriteAsync(folder["packed"], folder["shimmy"], [("models/model.gguf", folder["model.gguf"])], null,
             (done, all) => told = (done, all), CancellationToken.None);
 
         Assert.AreEqual((2, 10_011L), PackedProgram.Verify(folder["packed"]));
@@ -50,32 +51,34 @@ public sealed class PackedProgramTests
         await PackAsync(folder);
         Assert.IsTrue(PackedProgram.IsPacked(folder["packed"]));
         Assert.IsFalse(PackedProgram.IsPacked(folder["model.gguf"]));
-        Assert.IsNull(PackedProgram.Unpack(folder["model.gguf"], folder["cache/root"]));
+        Assert.IsNull(UnpackedProgram.Of(folder["model.gguf"], folder["cache/root"]));
         var bytes = File.ReadAllBytes(folder["packed"]);
         bytes[PackedProgram.Alignment] ^= 1;
         File.WriteAllBytes(folder["damaged"], bytes);
 
-        Assert.ThrowsExactly<CommandException>(() => PackedProgram.Unpack(folder["damaged"], folder["cache/root"]));
+        Assert.ThrowsExactly<CommandException>(() => UnpackedProgram.Of(folder["damaged"], folder["cache/root"]));
         Assert.IsEmpty(Directory.GetFileSystemEntries(folder["cache/root"]));
 
-        var program = PackedProgram.Unpack(folder["packed"], folder["cache/root"])!;
+        var program = UnpackedProgram.Of(folder["packed"], folder["cache/root"])!;
         var home = Path.GetDirectoryName(program)!;
         Assert.AreEqual("the program", File.ReadAllText(program));
         CollectionAssert.AreEquivalent(new[] { program, Path.Join(home, "models") }, Directory.GetFileSystemEntries(home));
-        Assert.AreEqual(program, PackedProgram.Unpack(folder["packed"], folder["cache/root"]));
+        Assert.AreEqual(program, UnpackedProgram.Of(folder["packed"], folder["cache/root"]));
 
         // Others' unpacking: one that was killed long ago, one that still runs, one that has just begun.
         Directory.Delete(home, recursive: true);
-        var partials = Array.ConvertAll(new[] { "killed", "runs", "begun" }, name => $"{home}.{name}.partial")
-            .Append(Path.Join(folder["cache/root"], "of-another-program.killed.partial")).ToArray();
+        string[] partials =
+        [
+            $"{home}.killed.partial", folder["cache/root/of-another-that-runs.one.partial"], $"{home}.begun.partial",
+            folder["cache/root/of-another.killed.partial"],
+        ];
         foreach (var partial in partials)
         {
             Directory.CreateDirectory(partial);
-            File.WriteAllText(Path.Join(partial, ".unpacking"), "");
             Directory.SetLastWriteTimeUtc(partial, DateTime.UtcNow.AddHours(partial == partials[2] ? 0 : -2));
         }
-        using (new FileStream(Path.Join(partials[1], ".unpacking"), FileMode.Open, FileAccess.Write, FileShare.None))
-            PackedProgram.Unpack(folder["packed"], folder["cache/root"]);
+        using (new FileStream(folder["cache/root/of-another-that-runs.lock"], FileMode.Create, FileAccess.Write, FileShare.None))
+            UnpackedProgram.Of(folder["packed"], folder["cache/root"]);
         CollectionAssert.AreEqual(new[] { false, true, true, false }, Array.ConvertAll(partials, Directory.Exists));
 
         if (OperatingSystem.IsWindows())
@@ -86,7 +89,7 @@ public sealed class PackedProgramTests
         {
             File.SetUnixFileMode(open, File.GetUnixFileMode(open) | UnixFileMode.GroupWrite);
             StringAssert.Contains(Assert.ThrowsExactly<CommandException>(
-                () => PackedProgram.Unpack(folder["packed"], folder["cache/root"])).Message, $"others may write to {open},");
+                () => UnpackedProgram.Of(folder["packed"], folder["cache/root"])).Message, $"others may write to {open},");
         }
     }
 
@@ -95,12 +98,12 @@ public sealed class PackedProgramTests
     {
         using var folder = new TemporaryFolder();
         await PackAsync(folder);
-        var program = PackedProgram.Unpack(folder["packed"], folder["root"])!;
+        var program = UnpackedProgram.Of(folder["packed"], folder["root"])!;
         var home = Path.GetDirectoryName(program)!;
         var model = Path.Join(home, "models", "model.gguf");
 
         File.WriteAllText(Path.Join(home, "beside"), "what is not in the index is left alone");
-        Assert.AreEqual(program, PackedProgram.Unpack(folder["packed"], folder["root"]));
+        Assert.AreEqual(program, UnpackedProgram.Of(folder["packed"], folder["root"]));
         Assert.IsTrue(File.Exists(Path.Join(home, "beside")));
         foreach (var damage in new Action[]
         {
@@ -109,7 +112,7 @@ public sealed class PackedProgramTests
         })
         {
             damage();
-            Assert.AreEqual(program, PackedProgram.Unpack(folder["packed"], folder["root"]));
+            Assert.AreEqual(program, UnpackedProgram.Of(folder["packed"], folder["root"]));
             Assert.AreEqual("the program", File.ReadAllText(program));
             Assert.AreEqual("the model", File.ReadAllText(model));
             CollectionAssert.AreEqual(new[] { home }, Directory.GetFileSystemEntries(folder["root"]));
@@ -123,7 +126,7 @@ public sealed class PackedProgramTests
         File.WriteAllText(folder["shimmy"], "the program");
 
         await Assert.ThrowsExactlyAsync<FileNotFoundException>(() => PackedProgram.WriteAsync(
-            folder["packed"], folder["shimmy"], [("models/model.gguf", folder["none.gguf"])], (_, _) => { }, CancellationToken.None));
+            folder["packed"], folder["shimmy"], [("models/model.gguf", folder["none.gguf"])], null, (_, _) => { }, CancellationToken.None));
 
         Assert.IsEmpty(Directory.GetFiles(folder.Path, "packed*"));
     }
@@ -155,7 +158,7 @@ public sealed class PackedProgramTests
         var program = format switch { "elf" => Elf(), "pe" => Pe(), _ => MachO() };
         File.WriteAllText(folder["model.gguf"], "the model");
         File.WriteAllBytes(folder["shimmy"], program);
-        await PackedProgram.WriteAsync(folder["packed"], folder["shimmy"], [("models/model.gguf", folder["model.gguf"])], (_, _) => { },
+        await PackedProgram.WriteAsync(folder["packed"], folder["shimmy"], [("models/model.gguf", folder["model.gguf"])], null, (_, _) => { },
             CancellationToken.None);
         var bytes = File.ReadAllBytes(folder["packed"]);
 
@@ -204,20 +207,97 @@ public sealed class PackedProgramTests
     }
 
     [TestMethod]
+    public async Task A_model_of_one_file_stays_where_it_is_and_is_found_again_where_that_was_moved()
+    {
+        if (!OperatingSystem.IsLinux())
+            Assert.Inconclusive("Elsewhere a model is unpacked.");
+        using var folder = new TemporaryFolder();
+        await PackAsync(folder, "models/model.gguf");
+        var home = Path.GetDirectoryName(UnpackedProgram.Of(folder["packed"], folder["root"]))!;
+        var model = Path.Join(home, "models", "model.gguf");
+
+        Assert.AreEqual(new GgufPlace(folder["packed"], PackedProgram.Alignment, "the model".Length), GgufPlace.Of(model));
+        Assert.AreEqual(home, UnpackedProgram.Verify(folder["packed"], folder["root"]));
+
+        Directory.CreateDirectory(folder["else where"]);
+        File.Move(folder["packed"], folder["else where/packed"]);
+        UnpackedProgram.Of(folder["else where/packed"], folder["root"]);
+        Assert.AreEqual(folder["else where/packed"], GgufPlace.Of(model).Path);
+        CollectionAssert.AreEqual(new[] { home }, Directory.GetFileSystemEntries(folder["root"]));
+        CollectionAssert.AreEqual(new[] { model }, Directory.GetFileSystemEntries(Path.GetDirectoryName(model)!));
+
+        // It is packed again from there.
+        await PackedProgram.WriteAsync(folder["again"], folder["shimmy"], [("models/model.gguf", model)], null, (_, _) => { },
+            CancellationToken.None);
+        Assert.AreEqual((2, 20L), PackedProgram.Verify(folder["again"]));
+
+        // What was damaged on its way is found at the first start, although it is not written.
+        var bytes = File.ReadAllBytes(folder["else where/packed"]);
+        bytes[PackedProgram.Alignment] ^= 1;
+        File.WriteAllBytes(folder["damaged"], bytes);
+        Assert.ThrowsExactly<CommandException>(() => UnpackedProgram.Of(folder["damaged"], folder["other root"]));
+        Assert.IsEmpty(Directory.GetFileSystemEntries(folder["other root"]));
+    }
+
+    [TestMethod]
+    public async Task Starts_at_once_unpack_one_after_the_other()
+    {
+        using var folder = new TemporaryFolder();
+        await PackAsync(folder);
+        var home = Path.GetDirectoryName(UnpackedProgram.Of(folder["packed"], folder["root"]))!;
+        Directory.Delete(home, recursive: true);
+        Task<string?> start;
+        using (new FileStream($"{home}.lock", FileMode.Create, FileAccess.Write, FileShare.None))
+        {
+            start = Task.Run(() => UnpackedProgram.Of(folder["packed"], folder["root"]));
+            await Task.WhenAny(start, Task.Delay(300));
+            Assert.IsFalse(start.IsCompleted);
+            Assert.IsFalse(Directory.Exists(home));
+        }
+        Assert.AreEqual(home, Path.GetDirectoryName(await start));
+        await Task.WhenAll(Enumerable.Range(0, 8).Select(_ => Task.Run(() => UnpackedProgram.Of(folder["packed"], folder["root"]))));
+        Assert.AreEqual(home, UnpackedProgram.Verify(folder["packed"], folder["root"]));
+    }
+
+    [TestMethod]
+    public async Task A_folder_above_that_others_may_rename_is_refused_and_Shimmys_own_is_closed()
+    {
+        if (OperatingSystem.IsWindows())
+        {
+            Assert.Inconclusive("Windows has other rights.");
+            return;
+        }
+        using var folder = new TemporaryFolder();
+        await PackAsync(folder);
+        var above = Directory.CreateDirectory(folder["cache"]).FullName;
+        File.SetUnixFileMode(above, (UnixFileMode)0b111_111_111);
+        StringAssert.Contains(Assert.ThrowsExactly<CommandException>(
+            () => UnpackedProgram.Of(folder["packed"], folder["cache/shimmy/packed"])).Message, $"others may write to {above},");
+
+        foreach (var mode in new[] { UnixFileMode.StickyBit | (UnixFileMode)0b111_111_111, (UnixFileMode)0b111_111_101 })
+        {
+            File.SetUnixFileMode(above, mode);
+            File.SetUnixFileMode(Directory.CreateDirectory(folder["cache/shimmy"]).FullName, (UnixFileMode)0b111_111_111);
+            Assert.IsNotNull(UnpackedProgram.Of(folder["packed"], folder["cache/shimmy/packed"]));
+            Assert.AreEqual((UnixFileMode)0b111_101_101, File.GetUnixFileMode(folder["cache/shimmy"]));
+        }
+    }
+
+    [TestMethod]
     public async Task What_it_was_unpacked_into_can_be_verified_too()
     {
         using var folder = new TemporaryFolder();
         await PackAsync(folder);
-        Assert.IsNull(PackedProgram.VerifyUnpacked(folder["packed"], folder["root"]), "not unpacked yet");
-        var home = Path.GetDirectoryName(PackedProgram.Unpack(folder["packed"], folder["root"]))!;
-        Assert.AreEqual(home, PackedProgram.VerifyUnpacked(folder["packed"], folder["root"]));
+        Assert.IsNull(UnpackedProgram.Verify(folder["packed"], folder["root"]), "not unpacked yet");
+        var home = Path.GetDirectoryName(UnpackedProgram.Of(folder["packed"], folder["root"]))!;
+        Assert.AreEqual(home, UnpackedProgram.Verify(folder["packed"], folder["root"]));
 
         // In its length, so that a start does not see it; then without it.
         var model = Path.Join(home, "models", "model.gguf");
         File.WriteAllText(model, "THE model");
         for (var i = 0; i < 2; i++)
         {
-            var refused = Assert.ThrowsExactly<CommandException>(() => PackedProgram.VerifyUnpacked(folder["packed"], folder["root"]));
+            var refused = Assert.ThrowsExactly<CommandException>(() => UnpackedProgram.Verify(folder["packed"], folder["root"]));
             Assert.AreEqual($"{model} is not what was packed; remove {home}, and the next start unpacks it again", refused.Message);
             File.Delete(model);
         }
@@ -230,15 +310,15 @@ public sealed class PackedProgramTests
             Assert.Inconclusive("Only root gives folders away.");
         using var folder = new TemporaryFolder();
         await PackAsync(folder);
-        var home = Path.GetDirectoryName(PackedProgram.Unpack(folder["packed"], folder["root"]))!;
+        var home = Path.GetDirectoryName(UnpackedProgram.Of(folder["packed"], folder["root"]))!;
         foreach (var given in new[] { home, folder["root"] })
         {
             await ChangeOwnerAsync("4000", given);
-            StringAssert.Contains(Assert.ThrowsExactly<CommandException>(() => PackedProgram.Unpack(folder["packed"], folder["root"])).Message,
+            StringAssert.Contains(Assert.ThrowsExactly<CommandException>(() => UnpackedProgram.Of(folder["packed"], folder["root"])).Message,
                 $"{given} is another user's, so nothing in it is run");
             await ChangeOwnerAsync("0", given);
         }
-        Assert.IsNotNull(PackedProgram.Unpack(folder["packed"], folder["root"]));
+        Assert.IsNotNull(UnpackedProgram.Of(folder["packed"], folder["root"]));
 
         static async Task ChangeOwnerAsync(string user, string path)
         {
@@ -266,11 +346,11 @@ public sealed class PackedProgramTests
     }
 
     [TestMethod]
-    public async Task What_lies_beside_the_executable_is_packed_but_for_models_pages_and_packed_programs()
+    public async Task What_an_archive_has_beside_the_executable_is_packed_and_nothing_else_that_lies_there()
     {
         using var folder = new TemporaryFolder();
         await PackAsync(folder);
-        foreach (var file in new[] { "runtimes/a/lib.so", "LICENSE", "models/demo.gguf", "share/man/man1/shimmy.1", "another.partial" })
+        foreach (var file in new[] { "runtimes/a/lib.so", "LICENSE", "models/demo.gguf", "share/man/man1/shimmy.1", "keys.txt", "logs/LICENSE" })
             File.WriteAllText(folder[file], file);
         File.Delete(folder["model.gguf"]);
 
@@ -278,11 +358,11 @@ public sealed class PackedProgramTests
             PackCommand.Beside(folder["shimmy"]));
     }
 
-    private static Task PackAsync(TemporaryFolder folder)
+    private static Task PackAsync(TemporaryFolder folder, string? model = null)
     {
         File.WriteAllText(folder["shimmy"], "the program");
         File.WriteAllText(folder["model.gguf"], "the model");
-        return PackedProgram.WriteAsync(folder["packed"], folder["shimmy"], [("models/model.gguf", folder["model.gguf"])], (_, _) => { },
+        return PackedProgram.WriteAsync(folder["packed"], folder["shimmy"], [("models/model.gguf", folder["model.gguf"])], model, (_, _) => { },
             CancellationToken.None);
     }
 }

@@ -1,4 +1,5 @@
 using Shimmy.Engine;
+using Shimmy.Gguf;
 using Shimmy.Tests.Fixtures;
 using Shimmy.Tests.Fixtures.Models;
 using static Shimmy.Tests.Fixtures.Servers.WorkerFixture;
@@ -26,6 +27,27 @@ public sealed class WorkerSettingsTests
         Assert.AreNotEqual(plain, changed);
         Assert.AreNotEqual(changed, backwards);
         Assert.AreEqual(changed, both);
+    }
+
+    [TestMethod]
+    public async Task A_model_within_another_file_answers_as_one_of_its_own()
+    {
+        if (!OperatingSystem.IsLinux())
+            Assert.Inconclusive("Elsewhere no text stands for a model.");
+        using var folder = new TemporaryFolder();
+        await using var plain = await LoadAsync(folder);
+        var bytes = File.ReadAllBytes(folder["random.gguf"]);
+        File.WriteAllBytes(folder["packed"], [.. new byte[3 * 4096], .. bytes, .. new byte[5000]]);
+        File.WriteAllText(folder["placed.gguf"], new GgufPlace(folder["packed"], 3 * 4096, bytes.Length).Text);
+        foreach (var maps in new bool?[] { null, false })
+        {
+            await using var placed = await LoadAsync(folder, spec => spec with
+            {
+                Path = folder["placed.gguf"],
+                Tuning = spec.Tuning with { MemoryMap = maps },
+            });
+            CollectionAssert.AreEqual((await RunAsync(plain, Greedy("abc", 20))).Tokens, (await RunAsync(placed, Greedy("abc", 20))).Tokens);
+        }
     }
 
     [TestMethod]

@@ -59,9 +59,8 @@ internal sealed class CompletionLogprobs(string text)
     private string OfPrompt(string own)
     {
         var rest = text.AsSpan(Math.Min(_at, text.Length));
-        if (_at > 0 || rest.StartsWith(own))
-            return own;
-        return own.StartsWith(' ') && rest.StartsWith(own.AsSpan(1)) ? own[1..] : "";
+        return _at > 0 || rest.StartsWith(own) ? own
+            : own.StartsWith(' ') && rest.StartsWith(own.AsSpan(1)) ? own[1..] : "";
     }
 
     private void Move(string own)

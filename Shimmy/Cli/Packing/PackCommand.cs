@@ -7,6 +7,10 @@ namespace Shimmy.Cli.Packing;
 /// <summary>The command <c>pack</c>.</summary>
 internal static class PackCommand
 {
+    // The files and folders of a published program.
+    private static readonly string[] PackedBeside =
+        ["runtimes", "licences", "LICENSE", "THIRD-PARTY-NOTICES.txt", "shimmy.config.schema.json", "shimmy.cdx.json"];
+
     /// <summary>Runs it.</summary>
     public static async Task RunAsync(CommandOptions options, CancellationToken cancellation)
     {
@@ -15,7 +19,7 @@ internal static class PackCommand
             var checkedFile = Path.GetFullPath(options.Name ?? throw new UsageException("NAME is missing: the file to verify"));
             var (files, bytes) = PackedProgram.Verify(checkedFile);
             Printer.Line($"{checkedFile}: {files} files, {bytes >> 20} MB, all as they were packed");
-            if (PackedProgram.VerifyUnpacked(checkedFile, PackedProgram.Root) is { } folder)
+            if (UnpackedProgram.Verify(checkedFile, UnpackedProgram.Root) is { } folder)
                 Printer.Line($"{folder}: unpacked, and as they were packed");
             return;
         }
@@ -35,13 +39,15 @@ internal static class PackCommand
 
         var parts = Beside(executable);
         var shards = entry.Shards.Count > 0 ? entry.Shards : [entry.Path];
+        // llama.cpp opens the shards of a model by itself, as files.
+        var model = shards.Count == 1 ? $"models/{FileNameOf(entry.Name)}.gguf" : null;
         foreach (var shard in shards)
-            parts.Add(($"models/{(shards.Count == 1 ? FileNameOf(entry.Name) + ".gguf" : Path.GetFileName(shard))}", shard));
+            parts.Add((model ?? $"models/{Path.GetFileName(shard)}", shard));
         if (entry.Projector is { } projector)
             parts.Add(($"models/{FileNameOf(entry.Name)}.mmproj.gguf", projector));
 
         Directory.CreateDirectory(Path.GetDirectoryName(output)!);
-        await PackedProgram.WriteAsync(output, executable, parts,
+        await PackedProgram.WriteAsync(output, executable, parts, model,
             (done, all) => Printer.Progress($"packing: {done >> 20} of {all >> 20} MB", (float)done / all), cancellation);
         Printer.ClearProgress();
         Printer.Line($"{output}: {new FileInfo(output).Length >> 20} MB, {entry.Name} in it; {output} serve");
@@ -59,24 +65,18 @@ internal static class PackCommand
     }
 
     /// <summary>
-    /// What lies beside an executable and is packed with it: without the models there, what only people read, and what was packed before
-    /// or is being packed. The model follows, under its name, so that it is the one that there is.
+    /// What an archive has beside its executable and is packed with it, without the models, and without what only people read: nothing
+    /// else that lies there, which may be the user's.
     /// </summary>
     internal static List<(string Path, string File)> Beside(string executable)
     {
         var home = Path.GetDirectoryName(executable)!;
-        var parts = new List<(string, string)>();
-        foreach (var file in Directory.EnumerateFiles(home, "*", SearchOption.AllDirectories).Order(StringComparer.Ordinal))
-        {
-            var path = Path.GetRelativePath(home, file).Replace('\\', '/');
-            if (file != executable && path.Split('/')[0] is not ("models" or "share")
-                && !file.EndsWith(PackedProgram.Partial, StringComparison.Ordinal)
-                && !PackedProgram.IsPacked(file) && !PackedProgram.WasCut(file))
-            {
-                parts.Add((path, file));
-            }
-        }
-        return parts;
+        return
+        [
+            .. Directory.EnumerateFiles(home, "*", SearchOption.AllDirectories).Order(StringComparer.Ordinal)
+                .Select(file => (Path.GetRelativePath(home, file).Replace('\\', '/'), file))
+                .Where(part => PackedBeside.Contains(part.Item1.Split('/')[0])),
+        ];
     }
 
     private static string FileNameOf(string name) => string.Concat(name.Select(letter =>

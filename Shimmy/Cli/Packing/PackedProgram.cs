@@ -5,7 +5,7 @@ using System.Text;
 using Shimmy.Cli.Setup;
 using Shimmy.Cli.Terminal;
 using Shimmy.Cli.Terminal.Native;
-using Shimmy.Models.Discovery;
+using Shimmy.Gguf;
 
 namespace Shimmy.Cli.Packing;
 
@@ -15,11 +15,9 @@ namespace Shimmy.Cli.Packing;
 ///   executable, magic │ file │ file │ … │ index: a line a file │ trailer: magic, where the index is, its SHA-256
 /// </code>
 /// Each file begins at a multiple of <see cref="Alignment"/>. The magic behind the executable says of a file without a trailer that it was
-/// cut; what others put behind an executable, as signatures, does not begin with it. The first start unpacks all of it into the cache
-/// folder, under the hash of the index, and every start runs the program there, where all files of the index are, in their lengths. Nothing
-/// is mapped where it lies in here: the system loads libraries from files of their own, and llama.cpp takes a model as a path, without a
-/// place in the file (<c>llama_model_load_from_file</c>), and maps the whole file from offset 0 (<c>llama_mmap</c>), where the executable
-/// is.
+/// cut; what others put behind an executable, as signatures, does not begin with it. It runs from where <see cref="UnpackedProgram"/> puts
+/// it, since the system loads libraries from files of their own; a model of one file is mapped where it lies in here
+/// (<c>llama_model_load_from_file_ptr</c>).
 /// </summary>
 internal static class PackedProgram
 {
@@ -32,26 +30,23 @@ internal static class PackedProgram
     private const int TrailerLength = 64;
     private const int LongestIndex = 1 << 20;
     private const string Program = "shimmy";
-    private const string Lock = ".unpacking";
-
-    // What moves the cache folder (HostEnvironment.CacheFolder).
-    private static string Elsewhere =>
-        (OperatingSystem.IsWindows() ? "LOCALAPPDATA" : OperatingSystem.IsMacOS() ? "HOME" : "XDG_CACHE_HOME") + " names another folder";
-
     private static ReadOnlySpan<byte> Magic => "SHIMMY.PACKED.1\n"u8;
 
-    /// <summary>Below which folder this user's programs are unpacked.</summary>
-    public static string Root
+    /// <summary>What becomes of a file where the program is unpacked; its number stands in the index.</summary>
+    public enum PartKind
     {
-        get
-        {
-            var host = HostEnvironment.Current();
-            return host.Join(host.CacheFolder(), "shimmy", "packed");
-        }
+        /// <summary>It is only read.</summary>
+        File,
+
+        /// <summary>It is run.</summary>
+        Program,
+
+        /// <summary>A model that may be mapped where it lies.</summary>
+        Model,
     }
 
-    /// <summary>A file of it: where its bytes are, what they hash to, and whether it runs.</summary>
-    private sealed record Part(long Offset, long Length, bool Runs, string Hash, string Path);
+    /// <summary>A file of it: where its bytes are, what becomes of it, and what its bytes hash to.</summary>
+    public sealed record Part(long Offset, long Length, PartKind Kind, string Hash, string Path);
 
     /// <summary>
     /// Runs what this executable carries, where it carries something; null where it is a plain one. On Unix it does not return, since the
@@ -71,7 +66,7 @@ internal static class PackedProgram
             // The first hash, which comes now, would end the process.
             if (OpenSslLibrary.WhyMissing() is { } missing)
                 throw new CommandException(ExitCode.Failed, missing);
-            return Unpack(path, Root) is { } program ? Become(program, arguments) : null;
+            return UnpackedProgram.Of(path, UnpackedProgram.Root) is { } program ? Become(program, arguments) : null;
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException or CommandException)
         {
@@ -89,7 +84,7 @@ internal static class PackedProgram
         catch (IOException e)
         {
             // A disk where nothing may be executed, for one.
-            throw new CommandException(ExitCode.Failed, $"{e.Message} ({Elsewhere})");
+            throw new CommandException(ExitCode.Failed, $"{e.Message} ({UnpackedProgram.Elsewhere})");
         }
     }
 
@@ -97,17 +92,18 @@ internal static class PackedProgram
     /// <param name="output">The file to write.</param>
     /// <param name="executable">The program.</param>
     /// <param name="files">Paths inside, with slashes, and the files that they are.</param>
+    /// <param name="model">The path inside of a model that may be mapped where it lies; null for none.</param>
     /// <param name="progress">Receives the bytes that are written so far, and all.</param>
     /// <param name="cancellation">Ends it; nothing is left behind.</param>
-    public static Task WriteAsync(string output, string executable, IReadOnlyList<(string Path, string File)> files,
+    public static Task WriteAsync(string output, string executable, IReadOnlyList<(string Path, string File)> files, string? model,
         Action<long, long> progress, CancellationToken cancellation) =>
-        Task.Run(() => Write(output, executable, files, progress, cancellation), cancellation);
+        Task.Run(() => Write(output, executable, files, model, progress, cancellation), cancellation);
 
-    private static void Write(string output, string executable, IReadOnlyList<(string Path, string File)> files,
+    private static void Write(string output, string executable, IReadOnlyList<(string Path, string File)> files, string? model,
         Action<long, long> progress, CancellationToken cancellation)
     {
         var partial = output + Partial;
-        var all = files.Sum(file => new FileInfo(file.File).Length) + new FileInfo(executable).Length;
+        var all = files.Sum(file => GgufPlace.Of(file.File).Length) + new FileInfo(executable).Length;
         // One that is there and locked is written by another process, which keeps it.
         var target = new FileStream(partial, FileMode.Create, FileAccess.ReadWrite, FileShare.None, 1 << 20);
         try
@@ -120,9 +116,11 @@ internal static class PackedProgram
                 {
                     target.Position = (target.Position + Alignment - 1) / Alignment * Alignment;
                     var offset = target.Position;
-                    using var from = new FileStream(source, FileMode.Open, FileAccess.Read, FileShare.Read, 1);
-                    var (hash, length) = Copy(from, long.MaxValue, target, count => progress(done += count, all), cancellation);
-                    index.Append(CultureInfo.InvariantCulture, $"{offset} {length} {(RunsAs(path) ? 1 : 0)} {hash} {path}\n");
+                    // A model that a packed program packs again lies in that.
+                    using var from = GgufPlace.Open(source, out var place);
+                    var (hash, length) = Copy(from, place.Length, target, count => progress(done += count, all), cancellation);
+                    var kind = path == model ? PartKind.Model : RunsAs(path) ? PartKind.Program : PartKind.File;
+                    index.Append(CultureInfo.InvariantCulture, $"{offset} {length} {(int)kind} {hash} {path}\n");
                     if (offset == 0)
                         target.Write(Magic);
                 }
@@ -138,7 +136,7 @@ internal static class PackedProgram
                 {
                     // Under the lock, which Windows does not let it be renamed under: another process opens no file of this name before.
                     target.Flush();
-                    File.SetUnixFileMode(partial, Mode(true));
+                    File.SetUnixFileMode(partial, Mode(PartKind.Program));
                     File.Move(partial, output, overwrite: true);
                 }
             }
@@ -164,39 +162,6 @@ internal static class PackedProgram
         foreach (var part in packed.Parts)
             Copy(file, part, Stream.Null);
         return (packed.Parts.Count, packed.Parts.Sum(part => part.Length));
-    }
-
-    /// <summary>
-    /// Compares the SHA-256 of every file that one was unpacked into; a start looks at lengths alone. Throws
-    /// <see cref="CommandException"/> where one differs.
-    /// </summary>
-    /// <returns>The folder; null where it has not been unpacked below the root.</returns>
-    public static string? VerifyUnpacked(string path, string root)
-    {
-        using var file = File.OpenRead(path);
-        if (ReadIndex(file) is not { } packed)
-            return null;
-        var folder = Path.Join(root, packed.Id);
-        if (!Directory.Exists(folder))
-            return null;
-        foreach (var part in packed.Parts)
-        {
-            var unpacked = Path.Join(folder, part.Path);
-            if (!IsAsPacked(unpacked, part))
-            {
-                throw new CommandException(ExitCode.Failed,
-                    $"{unpacked} is not what was packed; remove {folder}, and the next start unpacks it again");
-            }
-        }
-        return folder;
-    }
-
-    private static bool IsAsPacked(string path, Part part)
-    {
-        if (!File.Exists(path))
-            return false;
-        using var file = new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.Read, 1);
-        return Copy(file, long.MaxValue, Stream.Null) == (part.Hash, part.Length);
     }
 
     /// <summary>Whether a file ends as one does; what is before its end is not looked at.</summary>
@@ -265,17 +230,6 @@ internal static class PackedProgram
         return number;
     }
 
-    /// <summary>
-    /// Unpacks one below a folder, unless it is there already with all its files. Throws <see cref="CommandException"/> where that fails,
-    /// or where others could have changed what is there.
-    /// </summary>
-    /// <returns>The program in there; null where the file carries nothing.</returns>
-    public static string? Unpack(string path, string root)
-    {
-        using var file = File.OpenRead(path);
-        return ReadIndex(file) is { } packed ? Path.Join(Unpack(file, packed, root), packed.Parts[0].Path) : null;
-    }
-
     private static bool ReadTrailer(FileStream file, Span<byte> trailer)
     {
         if (file.Length < TrailerLength)
@@ -285,7 +239,8 @@ internal static class PackedProgram
         return trailer.StartsWith(Magic);
     }
 
-    private static (string Id, List<Part> Parts)? ReadIndex(FileStream file)
+    /// <summary>The name and the files of one; null where it is none. Throws <see cref="CommandException"/> where it is damaged.</summary>
+    public static (string Id, List<Part> Parts)? ReadIndex(FileStream file)
     {
         Span<byte> trailer = stackalloc byte[TrailerLength];
         if (!ReadTrailer(file, trailer))
@@ -303,156 +258,30 @@ internal static class PackedProgram
         foreach (var line in Encoding.UTF8.GetString(bytes).Split('\n', StringSplitOptions.RemoveEmptyEntries))
         {
             var words = line.Split(' ', 5);
-            if (words.Length != 5 || !long.TryParse(words[0], CultureInfo.InvariantCulture, out var first)
+            if (words.Length != 5 || words[2] is not ("0" or "1" or "2")
+                || !long.TryParse(words[0], CultureInfo.InvariantCulture, out var first)
                 || !long.TryParse(words[1], CultureInfo.InvariantCulture, out var count) || first < 0 || count < 0 || first > offset - count
                 || words[4].Split('/').Any(name => name is "" or "." or ".." || name.AsSpan().ContainsAny('\\', ':')))
             {
                 throw Damaged();
             }
-            parts.Add(new Part(first, count, words[2] == "1", words[3], words[4]));
+            parts.Add(new Part(first, count, (PartKind)(words[2][0] - '0'), words[3], words[4]));
         }
         return parts.Count == 0 ? throw Damaged() : (Convert.ToHexStringLower(trailer[32..48]), parts);
     }
 
     private static CommandException Damaged() => new(ExitCode.Failed, "the file was damaged or cut on its way; copy it again");
 
-    // A folder gets its name when all is written, and may lose files later, to what cleans caches or to a disk that was full. What a start
-    // that was killed left behind is taken away.
-    private static string Unpack(FileStream file, (string Id, List<Part> Parts) packed, string root)
-    {
-        var folder = Path.Join(root, packed.Id);
-        var partial = $"{folder}.{Guid.NewGuid():N}{Partial}";
-        try
-        {
-            PrivateFile.MakeFolder(root);
-            RefuseOthers(root);
-            if (Directory.Exists(folder))
-            {
-                RefuseOthers(folder);
-                if (IsWhole(folder, packed.Parts))
-                    return folder;
-            }
-            // Of other programs too, which may never start again.
-            foreach (var left in Directory.EnumerateDirectories(root, "*" + Partial))
-                RemoveLeft(left);
-            Console.Error.WriteLine($"unpacking {packed.Parts.Sum(part => part.Length) >> 20} MB into {folder}, "
-                + (Directory.Exists(folder) ? "again, since files in it are missing or were changed" : "once"));
-            PrivateFile.MakeFolder(partial);
-            using (HoldLock(partial))
-            {
-                foreach (var part in packed.Parts)
-                {
-                    var path = Path.Join(partial, part.Path);
-                    PrivateFile.MakeFolder(Path.GetDirectoryName(path)!);
-                    using var target = new FileStream(path, FileMode.CreateNew, FileAccess.Write, FileShare.None, 1);
-                    Copy(file, part, target);
-                    target.Flush(flushToDisk: true);
-                    if (!OperatingSystem.IsWindows())
-                        File.SetUnixFileMode(path, Mode(part.Runs));
-                }
-            }
-            // Nobody takes the folder away now: it has just been changed.
-            File.Delete(Path.Join(partial, Lock));
-            if (Directory.Exists(folder) && !IsWhole(folder, packed.Parts))
-                PutAside(folder);
-            Directory.Move(partial, folder);
-        }
-        catch (Exception e)
-        {
-            if (Directory.Exists(partial))
-                Directory.Delete(partial, recursive: true);
-            if (e is not (IOException or UnauthorizedAccessException))
-                throw;
-            if (!IsWhole(folder, packed.Parts))
-                throw new CommandException(ExitCode.Failed, $"cannot unpack into {folder}: {e.Message} ({Elsewhere})");
-            // Another start was first.
-            RefuseOthers(folder);
-        }
-        return folder;
-    }
-
-    // By names and lengths: hashes would read the whole model at every start.
-    private static bool IsWhole(string folder, List<Part> parts) => parts.TrueForAll(
-        part => new FileInfo(Path.Join(folder, part.Path)) is { Exists: true } file && file.Length == part.Length);
-
-    // Under a name that a later start takes away, where a program that still runs from it holds it.
-    private static void PutAside(string folder)
-    {
-        var old = $"{folder}.{Guid.NewGuid():N}{Partial}";
-        Directory.Move(folder, old);
-        try
-        {
-            Directory.Delete(old, recursive: true);
-        }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
-        {
-            // RemoveLeft finds it.
-        }
-    }
-
-    // Whoever may write there decides what runs here.
-    private static void RefuseOthers(string folder)
-    {
-        if (OperatingSystem.IsWindows())
-            return;
-        var mode = File.GetUnixFileMode(folder);
-        if ((mode & (UnixFileMode.GroupWrite | UnixFileMode.OtherWrite)) != 0)
-        {
-            throw new CommandException(
-                ExitCode.Failed, $"others may write to {folder}, so nothing in it is run; remove it, or chmod go-w it ({Elsewhere})");
-        }
-        var isTrusted = FileOwner.IsTrusted(folder);
-        if (isTrusted == true)
-            return;
-        try
-        {
-            // It changes nothing; only the owner may do it, and root, of whom it says nothing.
-            File.SetUnixFileMode(folder, mode);
-            if (isTrusted is null)
-                return;
-        }
-        catch (UnauthorizedAccessException)
-        {
-            // Another's.
-        }
-        catch (IOException)
-        {
-            // A file system that is only read: nobody changes it.
-            return;
-        }
-        throw new CommandException(ExitCode.Failed, $"{folder} is another user's, so nothing in it is run ({Elsewhere})");
-    }
-
-    // The lock says that somebody still writes; the age covers file systems without locks, and the moments before and behind the lock.
-    private static void RemoveLeft(string folder)
-    {
-        if (DateTime.UtcNow - Directory.GetLastWriteTimeUtc(folder) < TimeSpan.FromHours(1))
-            return;
-        try
-        {
-            using (HoldLock(folder))
-            {
-            }
-            Directory.Delete(folder, recursive: true);
-        }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
-        {
-            // It is still being written, or another start takes it away.
-        }
-    }
-
-    private static FileStream HoldLock(string folder) =>
-        new(Path.Join(folder, Lock), FileMode.OpenOrCreate, FileAccess.Write, FileShare.None, 1);
-
-    private static void Copy(FileStream file, Part part, Stream target)
+    /// <summary>Writes the bytes of a file of one. Throws <see cref="CommandException"/> where they are not what was packed.</summary>
+    public static void Copy(FileStream file, Part part, Stream target)
     {
         file.Position = part.Offset;
         if (Copy(file, part.Length, target) != (part.Hash, part.Length))
             throw Damaged();
     }
 
-    // At most so many bytes, up to the end; gives their SHA-256 and their number.
-    private static (string Hash, long Length) Copy(
+    /// <summary>Copies at most so many bytes, up to the end; gives their SHA-256 and their number.</summary>
+    public static (string Hash, long Length) Copy(
         Stream from, long most, Stream to, Action<int>? progress = null, CancellationToken cancellation = default)
     {
         using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
@@ -470,5 +299,6 @@ internal static class PackedProgram
 
     private static bool RunsAs(string path) => path is Program or Program + ".exe";
 
-    private static UnixFileMode Mode(bool runs) => (UnixFileMode)(runs ? 0b111_101_101 : 0b110_100_100);
+    /// <summary>Who may do what with a file.</summary>
+    public static UnixFileMode Mode(PartKind kind) => (UnixFileMode)(kind == PartKind.Program ? 0b111_101_101 : 0b110_100_100);
 }

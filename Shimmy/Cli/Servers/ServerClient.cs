@@ -249,7 +249,7 @@ internal sealed class ServerFile : IDisposable
             Directory.CreateDirectory(folder);
             var path = Path.Join(folder, Environment.ProcessId.ToString(CultureInfo.InvariantCulture));
             var text = address.Scheme == "unix" ? address.OriginalString : address.GetLeftPart(UriPartial.Authority) + basePath;
-            WholeFile.Write(path, Encoding.UTF8.GetBytes(text + "\n"));
+            SmallFile.Write(path, Encoding.UTF8.GetBytes(text + "\n"));
             return new ServerFile(path);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException or ArgumentException or NotSupportedException)

@@ -41,7 +41,7 @@ internal sealed record InspectedFile(ModelCandidate Candidate, ModelFileName Fil
             Architecture = Facts.Architecture ?? ModelEntry.Unknown,
             ParameterCount = parameters > 0 ? parameters : null,
             ParameterLabel = Facts.SizeLabel
-                ?? (parameters > 0 ? ParameterLabels.Of(parameters) : FileName.ParameterLabel)
+                ?? (parameters > 0 ? ModelLabels.OfParameters(parameters) : FileName.ParameterLabel)
                 ?? ModelEntry.Unknown,
             Quantization = Facts.Quantization ?? FileName.Quantization ?? ModelEntry.Unknown,
             ContextLength = Facts.ContextLength,

@@ -1,3 +1,5 @@
+using Shimmy.Gguf;
+
 namespace Shimmy.Models.Discovery;
 
 /// <summary>A file that a source found; its header is not read yet, so it may not be GGUF.</summary>
@@ -65,7 +67,7 @@ internal sealed record ModelCandidate
         Path = file.Path,
         RealPath = file.RealPath,
         Origin = origin,
-        SizeBytes = file.SizeBytes,
+        SizeBytes = GgufPlace.LengthOf(file.RealPath, file.SizeBytes),
         ModifiedUtc = file.ModifiedUtc,
     };
 }

@@ -90,7 +90,7 @@ internal sealed class ScanCache(string? path)
         try
         {
             Directory.CreateDirectory(Path.GetDirectoryName(path)!);
-            WholeFile.Write(path, Encode(_entries!, _since));
+            SmallFile.Write(path, Encode(_entries!, _since));
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException or NotSupportedException)
         {

@@ -81,7 +81,7 @@ internal static class SingleFile
             Path = path,
             RealPath = path,
             Origin = "file",
-            SizeBytes = file.Length,
+            SizeBytes = GgufPlace.LengthOf(path, file.Length),
             ModifiedUtc = file.LastWriteTimeUtc,
         };
         return new InspectedFile(candidate, ModelFileName.Parse(file.Name), GgufInspection.Inspect(path));

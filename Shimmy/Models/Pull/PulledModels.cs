@@ -355,6 +355,6 @@ internal static class PulledModels
             json.WriteEndArray();
             json.WriteEndObject();
         }
-        WholeFile.Write(pulled.File, buffer.ToArray());
+        SmallFile.Write(pulled.File, buffer.ToArray());
     }
 }

@@ -204,7 +204,7 @@ internal sealed class Puller(PullOptions options)
         foreach (var (path, content) in plan.Texts)
         {
             Directory.CreateDirectory(Path.GetDirectoryName(path)!);
-            WholeFile.Write(path, content, PartialFile.Ending);
+            SmallFile.Write(path, content, PartialFile.Ending);
         }
     }
 

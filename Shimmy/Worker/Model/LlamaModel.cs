@@ -220,7 +220,7 @@ internal sealed class LlamaModel : IDisposable
             Architecture = Metadata.Of("general.architecture") ?? "unknown",
             Name = Metadata.Of("general.name"),
             // llama.cpp knows the sizes of well-known models alone; of any other it says "?B".
-            Description = Handle.Description().Replace("?B", ParameterLabels.Of(Handle.ParameterCount), StringComparison.Ordinal),
+            Description = Handle.Description().Replace("?B", ModelLabels.OfParameters(Handle.ParameterCount), StringComparison.Ordinal),
             ParameterCount = Handle.ParameterCount,
             SizeBytes = Handle.SizeBytes,
             VocabularySize = Vocabulary.Size,

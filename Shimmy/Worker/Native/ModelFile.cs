@@ -51,6 +51,8 @@ internal static unsafe class ModelFile
         var metadata = new LlamaModelKvOverride[tuning.MetadataOverrides.Count + 1];
         for (var i = 0; i < tuning.MetadataOverrides.Count; i++)
             Fill(ref metadata[i], tuning.MetadataOverrides[i]);
+        var place = PlaceOf(spec.Path);
+        var stream = place is { IsPart: true } ? Posix.OpenAt(place.Path, place.Offset) : 0;
         var callback = GCHandle.Alloc(progress);
         try
         {
@@ -71,14 +73,30 @@ internal static unsafe class ModelFile
                 parameters.KvOverrides = tuning.MetadataOverrides.Count > 0 ? metadataList : null;
                 parameters.ProgressCallback = &OnProgress;
                 parameters.ProgressCallbackUserData = (void*)GCHandle.ToIntPtr(callback);
-                return new ModelHandle(RuntimeLayout.Loaded.LoadModel(Shards(spec.Path) ?? [spec.Path], parameters));
+                return new ModelHandle(RuntimeLayout.Loaded.LoadModel(Shards(spec.Path) ?? [spec.Path], parameters, stream));
             }
         }
         finally
         {
+            // What is mapped stays.
+            if (stream != 0)
+                _ = Posix.Close(stream);
             callback.Free();
             foreach (var buffer in buffers)
                 Marshal.FreeCoTaskMem((nint)buffer.Pattern);
+        }
+    }
+
+    // Null where it cannot be read: llama.cpp says what is wrong with the file.
+    private static GgufPlace? PlaceOf(string path)
+    {
+        try
+        {
+            return GgufPlace.Of(path);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            return null;
         }
     }
 

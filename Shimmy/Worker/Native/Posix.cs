@@ -42,6 +42,31 @@ internal static partial class Posix
             Thread.CurrentThread.Priority = ThreadPriority.BelowNormal;
     }
 
+    /// <summary>
+    /// Opens a file for C code that reads it from a place on (<c>FILE</c>); 0 where that fails. Linux alone: elsewhere, libraries may have
+    /// a C library of their own.
+    /// </summary>
+    public static nint OpenAt(string path, long offset)
+    {
+        if (!OperatingSystem.IsLinux())
+            return 0;
+        var stream = Open(path, "re");
+        if (stream == 0 || Seek(stream, (nint)offset, 0) == 0)
+            return stream;
+        _ = Close(stream);
+        return 0;
+    }
+
+    /// <summary>Closes what <see cref="OpenAt"/> opened.</summary>
+    [LibraryImport("libc", EntryPoint = "fclose")]
+    public static partial int Close(nint stream);
+
+    [LibraryImport("libc", EntryPoint = "fopen", StringMarshalling = StringMarshalling.Utf8)]
+    private static partial nint Open(string path, string mode);
+
+    [LibraryImport("libc", EntryPoint = "fseeko")]
+    private static partial int Seek(nint stream, nint offset, int origin);
+
     [LibraryImport("libc", EntryPoint = "nice")]
     private static partial int Nice(int increment);
 

@@ -38,7 +38,8 @@ internal abstract unsafe partial class RuntimeLayout
     /// <summary>Null when the file cannot be loaded; the reason is in the log only.</summary>
     /// <param name="paths">The file; of a model in shards whose names llama.cpp would not find by itself, all of them.</param>
     /// <param name="parameters">How to load it.</param>
-    public abstract nint LoadModel(string[] paths, LlamaModelParams parameters);
+    /// <param name="stream">A C stream (<c>FILE</c>) that stands at the model's first byte, and is read in place of paths; else 0.</param>
+    public abstract nint LoadModel(string[] paths, LlamaModelParams parameters, nint stream = 0);
 
     /// <summary>Null when the context cannot be made, for want of memory most of the time.</summary>
     public abstract nint CreateContext(ModelHandle model, LlamaContextParams parameters);
@@ -125,8 +126,9 @@ internal abstract unsafe partial class RuntimeLayout
 
         public override LlamaContextParams DefaultContextParams() => llama_context_default_params();
 
-        public override nint LoadModel(string[] paths, LlamaModelParams parameters) => paths is [var path]
-            ? llama_model_load_from_file(path, parameters)
+        public override nint LoadModel(string[] paths, LlamaModelParams parameters, nint stream) =>
+            stream != 0 ? llama_model_load_from_file_ptr(stream, parameters)
+            : paths is [var path] ? llama_model_load_from_file(path, parameters)
             : llama_model_load_from_splits(paths, (nuint)paths.Length, parameters);
 
         public override nint CreateContext(ModelHandle model, LlamaContextParams parameters) => llama_init_from_model(model, parameters);
@@ -143,6 +145,9 @@ internal abstract unsafe partial class RuntimeLayout
 
         [LibraryImport(LlamaApi.Library, StringMarshalling = StringMarshalling.Utf8)]
         private static partial nint llama_model_load_from_splits(string[] paths, nuint count, LlamaModelParams parameters);
+
+        [LibraryImport(LlamaApi.Library)]
+        private static partial nint llama_model_load_from_file_ptr(nint stream, LlamaModelParams parameters);
 
         [LibraryImport(LlamaApi.Library)]
         private static partial nint llama_init_from_model(ModelHandle model, LlamaContextParams parameters);
@@ -237,7 +242,7 @@ internal abstract unsafe partial class RuntimeLayout
             };
         }
 
-        public override nint LoadModel(string[] paths, LlamaModelParams parameters)
+        public override nint LoadModel(string[] paths, LlamaModelParams parameters, nint stream)
         {
             var (callback, data) = ((nint)parameters.ProgressCallback, (nint)parameters.ProgressCallbackUserData);
             LlamaProgressCallback progress = (share, _) =>
@@ -263,8 +268,8 @@ internal abstract unsafe partial class RuntimeLayout
             {
                 fixed (nint* all = utf8)
                 {
-                    return utf8 is [var file]
-                        ? llama_model_load_from_file(file, theirs)
+                    return stream != 0 ? llama_model_load_from_file_ptr(stream, theirs)
+                        : utf8 is [var file] ? llama_model_load_from_file(file, theirs)
                         : llama_model_load_from_splits(all, (nuint)utf8.Length, theirs);
                 }
             }
@@ -344,6 +349,9 @@ internal abstract unsafe partial class RuntimeLayout
 
         [DllImport(LlamaApi.Library, CallingConvention = CallingConvention.Cdecl)]
         private static extern nint llama_model_load_from_splits(nint* paths, nuint count, LLamaModelParams parameters);
+
+        [DllImport(LlamaApi.Library, CallingConvention = CallingConvention.Cdecl)]
+        private static extern nint llama_model_load_from_file_ptr(nint stream, LLamaModelParams parameters);
 
         [DllImport(LlamaApi.Library, CallingConvention = CallingConvention.Cdecl)]
         private static extern nint llama_init_from_model(nint model, LLamaContextParams parameters);

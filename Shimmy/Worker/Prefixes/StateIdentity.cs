@@ -48,15 +48,17 @@ internal static class StateIdentity
 
         void AppendFile(string path)
         {
-            using var file = File.OpenRead(path);
-            hash.Append(BitConverter.GetBytes(file.Length));
+            using var file = GgufPlace.Open(path, out var place);
+            hash.Append(BitConverter.GetBytes(place.Length));
             // Where little was changed, the samples may miss it.
             hash.Append(BitConverter.GetBytes(File.GetLastWriteTimeUtc(path).Ticks));
             var sample = new byte[SampleBytes];
             for (var i = 0; i < Samples; i++)
             {
-                file.Position = file.Length / Samples * i;
-                var count = file.ReadAtLeast(sample, SampleBytes, throwOnEndOfStream: false);
+                var at = place.Length / Samples * i;
+                file.Position = place.Offset + at;
+                var count = file.ReadAtLeast(
+                    sample.AsSpan(0, (int)Math.Min(SampleBytes, place.Length - at)), SampleBytes, throwOnEndOfStream: false);
                 hash.Append(sample.AsSpan(0, count));
             }
         }

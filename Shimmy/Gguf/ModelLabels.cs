@@ -1,13 +1,36 @@
+using System.Globalization;
+
 namespace Shimmy.Gguf;
 
-/// <summary>Finds the name of a model's quantization from its header.</summary>
-internal static class Quantizations
+/// <summary>What people call a model by its header: its number of parameters and its quantization.</summary>
+internal static class ModelLabels
 {
+    /// <summary>
+    /// Formats a number of parameters with at most three digits, without a trailing zero: <c>8B</c>, <c>7.6B</c>, <c>135M</c>, <c>293K</c>.
+    /// </summary>
+    public static string OfParameters(long parameters) => parameters switch
+    {
+        >= 999_500_000_000 => Scaled(parameters, 1e12, "T"),
+        >= 999_500_000 => Scaled(parameters, 1e9, "B"),
+        >= 999_500 => Scaled(parameters, 1e6, "M"),
+        >= 1_000 => Scaled(parameters, 1e3, "K"),
+        _ => parameters.ToString(CultureInfo.InvariantCulture),
+    };
+
+    /// <summary>
+    /// Whether a file's <c>general.size_label</c> is well-formed: 2 to 16 ASCII letters, digits, points and hyphens, beginning with a
+    /// digit. So an untrusted file cannot send escape sequences to a terminal.
+    /// </summary>
+    public static bool IsSize(string? text) =>
+        text is { Length: > 1 and <= 16 }
+            && char.IsAsciiDigit(text[0])
+            && text.All(c => char.IsAsciiLetterOrDigit(c) || c is '.' or '-');
+
     /// <summary>
     /// The name for <c>general.file_type</c> (llama_ftype of llama.cpp v0.4.0), else the tensor type with the most bytes. Null where the
     /// file has neither.
     /// </summary>
-    public static string? Of(GgufHeader header) =>
+    public static string? OfQuantization(GgufHeader header) =>
         OfFileType(header.Integer("general.file_type")) ?? Dominant(header.Tensors);
 
     /// <summary>The name of the tensor type with the most bytes; null without tensors.</summary>
@@ -18,6 +41,12 @@ internal static class Quantizations
             bytes[tensor.Type] = bytes.GetValueOrDefault(tensor.Type) + tensor.SizeBytes;
 
         return bytes.Count == 0 ? null : bytes.MaxBy(pair => pair.Value).Key.ToString();
+    }
+
+    private static string Scaled(long parameters, double unit, string letter)
+    {
+        var value = parameters / unit;
+        return value.ToString(value < 99.95 ? "0.#" : "0", CultureInfo.InvariantCulture) + letter;
     }
 
     private static string? OfFileType(long? fileType) => fileType switch
