@@ -86,6 +86,68 @@ public sealed class PictureRequestTests
     }
 
     [TestMethod]
+    public async Task A_picture_that_a_tool_of_another_server_drew_is_a_picture_of_the_history()
+    {
+        var asked = new List<Prompt>();
+        await using var server = await ServerFixture.StartAsync(Seeing(asked));
+        foreach (var result in (string[])[$"\"{Data}\"", "null", "\"bm8gcGljdHVyZQ==\""])
+        {
+            await server.AnswerAsync("v1/responses", $$"""
+                {"model":"talker","input":[{"role":"user","content":"Draw"},{"type":"image_generation_call","id":"ig_1","status":"completed",
+                 "result":{{result}}},{"role":"user","content":"What is it?"}]}
+                """);
+        }
+        Assert.HasCount(1, asked[0].Media);
+        Assert.Contains("[image_generation_call]", ScriptedEngine.Shown(asked[1]));
+        Assert.Contains("[image omitted: it cannot be read]", ScriptedEngine.Shown(asked[2]));
+        foreach (var prompt in asked)
+            Assert.DoesNotContain(Data, ScriptedEngine.Shown(prompt));
+    }
+
+    [TestMethod]
+    [DataRow("input_image", "\"image_url\":\"data:,\"")]
+    [DataRow("input_text", "\"text\":\"What is in the picture?\"")]
+    public async Task A_part_in_the_place_of_an_item_is_refused_by_its_type(string type, string rest)
+    {
+        await using var server = await ServerFixture.StartAsync(Seeing([]));
+        var answer = await RefusalAsync(server, "v1/responses", $$"""{"model":"talker","input":[{"type":"{{type}}",{{rest}}}]}""");
+        Assert.Contains("input[0].type", answer);
+        Assert.Contains("stand in the content of an item", answer);
+    }
+
+    [TestMethod]
+    public async Task Words_in_a_pictures_place_are_a_line_of_their_own()
+    {
+        var asked = new List<Prompt>();
+        await using var server = await ServerFixture.StartAsync(Seeing(asked, sees: false));
+        await server.AnswerAsync("v1/chat/completions", $$"""
+            {"model":"talker","messages":[{"role":"user","content":[{"type":"text","text":"Look:"},
+             {"type":"image_url","image_url":{"url":"{{Url}}"} },{"type":"text","text":"What is it?"}]},
+             {"role":"assistant","content":"A row."},{"role":"user","content":"And now?"}]}
+            """);
+        Assert.Contains("Look:\n[image omitted: talker cannot see]\nWhat is it?", ScriptedEngine.Shown(asked.Single()));
+    }
+
+    [TestMethod]
+    public async Task Spaces_may_stand_before_the_word_base64_and_what_is_none_has_a_code()
+    {
+        var asked = new List<Prompt>();
+        await using var server = await ServerFixture.StartAsync(Seeing(asked));
+        const string body = """{"model":"talker","messages":[{"role":"user","content":[{"type":"image_url","image_url":{"url":"URL"} }]}]}""";
+        await server.AnswerAsync("v1/chat/completions", body.Replace("URL", $"data:image/png; base64,{Data}", StringComparison.Ordinal));
+        Assert.HasCount(1, asked.Single().Media);
+        foreach (var url in (string[])["data:image/png;base64,!!!!", "data:image/png,abc", "gopher://a/b"])
+            Assert.Contains("\"invalid_image\"", await RefusalAsync(server, "v1/chat/completions", body.Replace("URL", url, StringComparison.Ordinal)), url);
+    }
+
+    private static async Task<string> RefusalAsync(ServerFixture server, string path, string body)
+    {
+        using var answer = await server.PostAsync(path, body);
+        Assert.AreEqual(HttpStatusCode.BadRequest, answer.StatusCode);
+        return await answer.Content.ReadAsStringAsync();
+    }
+
+    [TestMethod]
     public async Task No_text_of_a_user_is_a_picture()
     {
         var asked = new List<Prompt>();

@@ -40,11 +40,14 @@ public sealed class SoundRequestTests
         await server.AnswerAsync("api/generate",
             $$"""{"model":"talker","messages":[{"role":"user","content":"after","audio":["{{Data}}"]}]}""");
         await server.AnswerAsync("api/generate", $$"""{"model":"talker","prompt":"after","audio":["{{Sounds.Url(Sounds.Tone)}}"]}""");
+        // Fields that only Ollama's requests have otherwise.
+        await server.AnswerAsync("api/generate", $$"""{"model":"talker","prompt":"after","images":[],"audio":["{{Data}}"]}""");
+        await server.AnswerAsync("api/generate", $$"""{"model":"talker","prompt":"after","think":false,"audio":["{{Data}}"]}""");
         // Ollama's clients send sounds where pictures stand.
         await server.AnswerAsync("api/chat",
             $$"""{"model":"talker","stream":false,"messages":[{"role":"user","content":"after","images":["{{Data}}"]}]}""");
 
-        Assert.HasCount(7, asked);
+        Assert.HasCount(9, asked);
         foreach (var prompt in asked)
         {
             var medium = prompt.Media.Single();

@@ -68,12 +68,15 @@ internal static class MediaFields
         {
             // The media type is not believed: the first bytes decide.
             var comma = text.IndexOf(',', StringComparison.Ordinal);
-            if (comma > 0 && text.AsSpan(0, comma).EndsWith(";base64", StringComparison.OrdinalIgnoreCase))
+            // Spaces may stand before the word (whatwg.org, data: URL processor).
+            var head = text.AsSpan(0, Math.Max(comma, 0)).TrimEnd();
+            if (head.EndsWith("base64", StringComparison.OrdinalIgnoreCase) && head[..^6].TrimEnd().EndsWith(';'))
                 return OfBase64(text[(comma + 1)..], field, kind);
             // No picture and no sound is text alone.
             return comma > 0 && text.AsSpan(comma).Contains('%')
                 ? OfFile(PercentDecoded(text.AsSpan(comma + 1)), field, kind)
-                : throw ApiException.BadField(field, "is a data: URI that does not say ';base64,' in front of its data");
+                : throw ApiException.BadField(
+                    field, "is a data: URI that does not say ';base64,' in front of its data", CodeOf(kind));
         }
         if (!text.Contains(':', StringComparison.Ordinal))
             return OfBase64(text, field, kind);
@@ -82,7 +85,7 @@ internal static class MediaFields
         return Uri.TryCreate(isFile ? FileUrl + "/" + text[FileUrl.Length..].TrimStart('/') : text, UriKind.Absolute, out var url)
             && (isFile || url.Scheme is "http" or "https")
             ? ContentPart.Of(new MediaSource(kind ?? MediumKind.Picture, field, default, url))
-            : throw ApiException.BadField(field, $"must be a data: URI or an http(s) URL, not {RequestFields.Quote(text)}");
+            : throw ApiException.BadField(field, $"must be a data: URI or an http(s) URL, not {RequestFields.Quote(text)}", CodeOf(kind));
     }
 
     /// <summary>
@@ -111,9 +114,11 @@ internal static class MediaFields
     {
         var file = new byte[(text.Length / 4 * 3) + 3];
         if (!Convert.TryFromBase64String(text, file, out var length) && !Convert.TryFromBase64String(Plain(text), file, out length))
-            throw ApiException.BadField(field, "is not Base64");
+            throw ApiException.BadField(field, "is not Base64", CodeOf(kind));
         return OfFile(file.AsMemory(0, length), field, kind);
     }
+
+    private static string CodeOf(MediumKind? kind) => MediaSource.CodeOf(kind ?? MediumKind.Picture);
 
     // Base64 as URLs have it: without padding, with two other digits, or with its own as %2B, %2F and %3D.
     private static string Plain(string text)
@@ -194,6 +199,9 @@ internal static class MediaFields
     }
 
     /// <summary>Refuses a part of another kind.</summary>
-    public static ApiException Unsupported(RequestFields part, string type) => ApiException.BadField(part.FullName("type"),
-        $"{RequestFields.Quote(type)} is not supported; text, pictures and sounds (input_audio) are");
+    /// <param name="part">The part.</param>
+    /// <param name="type">Its type.</param>
+    /// <param name="known">The types that the dialect has.</param>
+    public static ApiException Unsupported(RequestFields part, string type, string known) =>
+        ApiException.BadField(part.FullName("type"), $"{RequestFields.Quote(type)} is not supported; {known} are");
 }

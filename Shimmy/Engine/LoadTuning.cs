@@ -85,6 +85,9 @@ public sealed record LoadTuning
     /// </summary>
     public int? ImageMaxTokens { get; init; }
 
+    /// <summary>Least tokens of one picture, for the same projectors; null leaves it to them.</summary>
+    public int? ImageMinTokens { get; init; }
+
     /// <summary>YaRN: mix of extrapolation, 0 (all interpolated) to 1; -1 is the model's own.</summary>
     public float? YarnExtFactor { get; init; }
 
@@ -123,6 +126,7 @@ public sealed record LoadTuning
         RopeFrequencyScale = RopeFrequencyScale ?? lower.RopeFrequencyScale,
         YarnOriginalContext = YarnOriginalContext ?? lower.YarnOriginalContext,
         ImageMaxTokens = ImageMaxTokens ?? lower.ImageMaxTokens,
+        ImageMinTokens = ImageMinTokens ?? lower.ImageMinTokens,
         YarnExtFactor = YarnExtFactor ?? lower.YarnExtFactor,
         YarnAttnFactor = YarnAttnFactor ?? lower.YarnAttnFactor,
         YarnBetaSlow = YarnBetaSlow ?? lower.YarnBetaSlow,

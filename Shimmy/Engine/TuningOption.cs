@@ -122,6 +122,8 @@ internal sealed class TuningOption
         WholeNumber("image-max-tokens", "Most tokens of one picture, for projectors that choose it by the picture's size, unless their file does",
             "the projector's own; 1024 on a CPU where that is 4096 or more", 16, 1 << 16,
             (tuning, tokens) => tuning with { ImageMaxTokens = tokens }),
+        WholeNumber("image-min-tokens", "Least tokens of one picture, for projectors that choose it by the picture's size: small ones are enlarged",
+            "the projector's own", 1, 1 << 16, (tuning, tokens) => tuning with { ImageMinTokens = tokens }),
     ];
 
     /// <summary>The options that cannot be given together, by pairs, and why.</summary>

@@ -92,6 +92,22 @@ public sealed class MediaFetchTests
             Assert.Contains(reason, (await Assert.ThrowsExactlyAsync<FormatException>(() =>
                 fetch.GetAsync(new Uri($"http://127.0.0.1:{port}{path}"), CancellationToken.None))).Message);
         }
+        // Of one request, each URL once: also one that has failed.
+        using (var fetches = new MediaFetches(fetch, CancellationToken.None))
+        {
+            var picture = new Uri($"http://127.0.0.1:{port}/picture");
+            Assert.AreSame(await fetches.GetAsync(picture), await fetches.GetAsync(new Uri(picture.AbsoluteUri)));
+            var missing = fetches.GetAsync(new Uri($"http://127.0.0.1:{port}/missing"));
+            await Assert.ThrowsExactlyAsync<FormatException>(() => missing);
+            Assert.AreSame(missing, fetches.GetAsync(new Uri($"http://127.0.0.1:{port}/missing")));
+        }
+        // All within the time of a request.
+        using (var over = new CancellationTokenSource())
+        {
+            over.Cancel();
+            Assert.Contains("all media of a request", (await Assert.ThrowsExactlyAsync<FormatException>(() =>
+                fetch.GetAsync(new Uri($"http://127.0.0.1:{port}/picture"), CancellationToken.None, over.Token))).Message);
+        }
         listener.Stop();
         await serving;
     }

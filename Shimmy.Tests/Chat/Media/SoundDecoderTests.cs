@@ -60,8 +60,62 @@ public sealed class SoundDecoderTests
         // What writes to a pipe does not know the length.
         foreach (var says in (uint[])[uint.MaxValue, 4_000_000_000, 7])
             CollectionAssert.AreEqual(expected, SamplesOf(Sounds.Wav(Rate, 1, 16, 1, data, says: says)));
+        CollectionAssert.AreEqual(expected, SamplesOf(Sounds.Wav(Rate, 1, 16, 1, data, says: 0)));
         // An odd byte at the end belongs to no sample.
         CollectionAssert.AreEqual(expected, SamplesOf(Sounds.Wav(Rate, 1, 16, 1, [.. data, 9])));
+    }
+
+    [TestMethod]
+    public void A_WAV_file_may_leave_the_length_of_a_frame_open_or_give_its_samples_more_bytes()
+    {
+        byte[] data = [0, 0, 0, 0, 0, 0, 0, 64];
+        var open = Sounds.Wav(Rate, 1, 16, 1, data);
+        open.AsSpan(32, 2).Clear();
+        CollectionAssert.AreEqual(new[] { 0, 0, 0, 0.5f }, SamplesOf(open));
+
+        var wide = Sounds.Wav(Rate, 1, 24, 1, data);
+        wide[32] = 4;
+        CollectionAssert.AreEqual(new[] { 0, 0.5f }, SamplesOf(wide));
+        wide[32] = 5;
+        IsRefused("24 bits take 5 bytes", wide);
+    }
+
+    // LAME writes it four bytes behind a frame's head and what is about the frame, also where a checksum lies between; the checksum then
+    // covers the beginning of its name.
+    [TestMethod]
+    public void The_table_of_an_MP3_file_with_checksums_costs_its_own_frame_alone()
+    {
+        const int frame = 417, side = 17, frames = 41;
+        byte[] head = [0xFF, 0xFA, 0x90, 0xC0];
+        var file = new byte[frames * frame];
+        for (var i = 0; i < frames; i++)
+        {
+            var at = file.AsSpan(i * frame, frame);
+            head.CopyTo(at);
+            if (i == 0)
+            {
+                "Info"u8.CopyTo(at[(4 + side)..]);
+                at[4 + side + 7] = 15;
+                // Places of the file, of which the last two and what is behind them look like a frame.
+                for (var place = 0; place < 100; place++)
+                    at[4 + side + 16 + place] = (byte)Math.Min(255, place * 255 / 98);
+            }
+            BinaryPrimitives.WriteUInt16BigEndian(at[4..], Checksum([.. head[2..], .. at.Slice(6, side)]));
+        }
+
+        Assert.AreEqual(frames * 1152, SoundDecoder.Read(file, 10).Count);
+    }
+
+    // That of MPEG audio (ISO/IEC 11172-3, 2.4.3.1).
+    private static ushort Checksum(ReadOnlySpan<byte> bytes)
+    {
+        var sum = 0xFFFF;
+        foreach (var one in bytes)
+        {
+            for (var bit = 7; bit >= 0; bit--)
+                sum = ((sum << 1) ^ ((((sum >> 15) ^ (one >> bit)) & 1) == 1 ? 0x8005 : 0)) & 0xFFFF;
+        }
+        return (ushort)sum;
     }
 
     [TestMethod]

@@ -170,6 +170,19 @@ public sealed class ProjectorPairingTests
     }
 
     [TestMethod]
+    public void Beside_a_model_that_is_named_by_its_path_a_projector_is_known_by_its_header_where_no_name_says_it()
+    {
+        using var folder = new TemporaryFolder();
+        RandomModel.Write(folder["one.gguf"]);
+        var eye = RandomProjector.Write(folder["eye.gguf"], new RandomModelShape().Embedding);
+        RandomAdapter.Write(folder["style.gguf"]);
+        Assert.AreEqual(eye, SingleFile.Open(folder["one.gguf"]).Projector);
+
+        var named = RandomProjector.Write(folder["mmproj-one.gguf"], new RandomModelShape().Embedding);
+        Assert.AreEqual(named, SingleFile.Open(folder["one.gguf"]).Projector);
+    }
+
+    [TestMethod]
     public void A_projector_of_another_width_that_was_chosen_for_one_model_is_an_error_and_not_ignored()
     {
         using var folder = new TemporaryFolder();

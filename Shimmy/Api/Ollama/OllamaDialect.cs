@@ -10,7 +10,7 @@ namespace Shimmy.Api.Ollama;
 /// </summary>
 internal sealed class OllamaDialect : Dialect
 {
-    // Fields that only Ollama's /api/generate has. Its own "messages" tell Shimmy's requests from them.
+    // Fields that only Ollama's /api/generate has. Shimmy's own "messages" and "audio" tell its requests from them.
     private static readonly string[] OnlyFields = ["options", "format", "template", "context", "raw", "images", "think", "suffix"];
 
     /// <summary>
@@ -29,7 +29,8 @@ internal sealed class OllamaDialect : Dialect
         || request.Headers.UserAgent.ToString().StartsWith("ollama", StringComparison.OrdinalIgnoreCase);
 
     /// <summary>Whether a body of <c>/api/generate</c> is Ollama's, by the fields that it has.</summary>
-    public static bool IsAsked(JsonElement body) => !Has(body, "messages") && Array.Exists(OnlyFields, name => Has(body, name));
+    public static bool IsAsked(JsonElement body) =>
+        !Has(body, "messages") && !Has(body, "audio") && Array.Exists(OnlyFields, name => Has(body, name));
 
     /// <inheritdoc/>
     public override int StatusOf(ApiError error) => error.Status == 429 ? 503 : error.Status;

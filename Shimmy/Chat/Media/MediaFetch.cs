@@ -38,11 +38,14 @@ internal sealed class MediaFetch(
     /// The bytes behind a URL. Throws <see cref="FormatException"/> whose text follows the field's name,
     /// <see cref="OperationCanceledException"/> where <paramref name="cancellation"/> asks.
     /// </summary>
-    public async Task<byte[]> GetAsync(Uri url, CancellationToken cancellation)
+    /// <param name="url">The URL.</param>
+    /// <param name="cancellation">Ends it.</param>
+    /// <param name="within">Ends it too, where the time of all fetches of a request is over.</param>
+    public async Task<byte[]> GetAsync(Uri url, CancellationToken cancellation, CancellationToken within = default)
     {
         if (url.Scheme == Uri.UriSchemeFile)
             return await ReadAsync(url.OriginalString, cancellation).ConfigureAwait(false);
-        using var limit = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
+        using var limit = CancellationTokenSource.CreateLinkedTokenSource(cancellation, within);
         limit.CancelAfter(MostTime);
         using var client = Outbound.Client(proxy: false, ConnectAsync);
         client.MaxResponseContentBufferSize = MostBytes;
@@ -66,7 +69,8 @@ internal sealed class MediaFetch(
         }
         catch (OperationCanceledException) when (!cancellation.IsCancellationRequested)
         {
-            throw new FormatException($"'{Shown(url)}' did not answer in {MostTime.TotalSeconds} s");
+            throw new FormatException($"'{Shown(url)}' did not answer in {MostTime.TotalSeconds} s"
+                + (within.IsCancellationRequested ? $", and all media of a request may take {MediaFetches.MostTime.TotalSeconds} s" : ""));
         }
         catch (HttpRequestException e) when (e.InnerException is FormatException own)
         {
@@ -87,7 +91,7 @@ internal sealed class MediaFetch(
     private async Task<byte[]> ReadAsync(string url, CancellationToken cancellation)
     {
         if (folder is null)
-            throw new FormatException("files are not read by this server; send the data themselves, as a data: URI");
+            throw new FormatException("files are not read by this server (that of shimmy llama-server --media-path DIR does); send the data themselves, as a data: URI");
         var parts = Uri.UnescapeDataString(url.Trim()[FileUrl.Length..]).Split('/', StringSplitOptions.RemoveEmptyEntries);
         var shown = url.Length > MostShown ? url[..MostShown] + "…" : url;
         if (parts.Length == 0 || parts.Any(part => part is "." or ".." || part.AsSpan().IndexOfAny(NoPart) >= 0))
@@ -137,10 +141,11 @@ internal sealed class MediaFetch(
         var addresses = await Dns.GetHostAddressesAsync(host.Host, cancellation).ConfigureAwait(false);
         if (addresses.Length == 0 || !Array.TrueForAll(addresses, address => allowsAddress?.Invoke(address) ?? IsPublic(address)))
             throw new FormatException($"'{host.Host}' has a private address, or none");
-        var socket = new Socket(addresses[0].AddressFamily, SocketType.Stream, ProtocolType.Tcp);
+        // One after the other, until one answers.
+        var socket = new Socket(SocketType.Stream, ProtocolType.Tcp);
         try
         {
-            await socket.ConnectAsync(addresses[0], host.Port, cancellation).ConfigureAwait(false);
+            await socket.ConnectAsync(addresses, host.Port, cancellation).ConfigureAwait(false);
             return socket;
         }
         catch
@@ -151,4 +156,26 @@ internal sealed class MediaFetch(
     }
 
     private static string Shown(Uri url) => url.AbsoluteUri is { Length: > 100 } text ? text[..100] + "…" : url.AbsoluteUri;
+}
+
+/// <summary>The fetches of one request: each URL once, however often it is named, and all of them within a time.</summary>
+/// <param name="fetch">Fetches.</param>
+/// <param name="cancellation">Ends them.</param>
+internal sealed class MediaFetches(MediaFetch fetch, CancellationToken cancellation) : IDisposable
+{
+    /// <summary>What they may take together: hosts that do not answer would make each turn wait for each of its URLs.</summary>
+    public static readonly TimeSpan MostTime = TimeSpan.FromSeconds(30);
+
+    private readonly Dictionary<Uri, Task<byte[]>> _begun = [];
+    private CancellationTokenSource? _limit;
+
+    /// <summary>The bytes behind a URL. Throws as <see cref="MediaFetch.GetAsync"/> does.</summary>
+    public Task<byte[]> GetAsync(Uri url)
+    {
+        _limit ??= new CancellationTokenSource(MostTime);
+        return _begun.TryGetValue(url, out var begun) ? begun : _begun[url] = fetch.GetAsync(url, cancellation, _limit.Token);
+    }
+
+    /// <inheritdoc/>
+    public void Dispose() => _limit?.Dispose();
 }

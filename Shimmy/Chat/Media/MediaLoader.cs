@@ -68,6 +68,7 @@ internal sealed partial class MediaLoader(long mostPixels, MediaFetch fetch)
             message => message.Role == "assistant" && message != messages[^1]) + 1;
         // What the newest turn asks first, then back in time: what memory allows goes to what was said last.
         var left = MostBytes;
+        using var fetches = new MediaFetches(fetch, cancellation);
         for (var i = newest; i < messages.Length; i++)
         {
             if (messages[i].Role != "tool")
@@ -84,11 +85,21 @@ internal sealed partial class MediaLoader(long mostPixels, MediaFetch fetch)
             var parts = new List<ContentPart>();
             // Neither history nor what a tool gives is a reason to refuse what was said; nor what the dialect has let pass.
             var isStrict = i >= newest && messages[i].Role != "tool";
+            var wordsBefore = false;
             foreach (var part in messages[i].Content)
             {
-                parts.Add(part.Source is { } source
+                var loaded = part.Source is { } source
                     ? await LoadPartAsync(source, i >= newest, isStrict && source.Unreadable is null).ConfigureAwait(false)
-                    : part);
+                    : part;
+                // Words in a medium's place are a line of their own.
+                var areWords = part.IsMedium && !loaded.IsMedium;
+                if ((areWords || wordsBefore) && parts is [.., { IsMedium: false, Text: var said }] && !loaded.IsMedium
+                    && !said.EndsWith('\n') && !loaded.Text.StartsWith('\n'))
+                {
+                    parts.Add(new ContentPart("\n"));
+                }
+                parts.Add(loaded);
+                wordsBefore = areWords;
             }
             messages[i] = messages[i] with { Content = ContentPart.Merge(parts) };
         }
@@ -104,7 +115,7 @@ internal sealed partial class MediaLoader(long mostPixels, MediaFetch fetch)
             }
             try
             {
-                var medium = await LoadAsync(model.Facts, source, left, lease, cancellation).ConfigureAwait(false);
+                var medium = await LoadAsync(model.Facts, source, fetches, left, lease, cancellation).ConfigureAwait(false);
                 left -= medium.DataLength;
                 return new ContentPart("") { Medium = medium };
             }
@@ -120,13 +131,13 @@ internal sealed partial class MediaLoader(long mostPixels, MediaFetch fetch)
 
     // Decoded; only what its tokens are counted by where there is no lease.
     private async Task<Medium> LoadAsync(
-        ModelFacts facts, MediaSource source, long most, ModelLease? lease, CancellationToken cancellation)
+        ModelFacts facts, MediaSource source, MediaFetches fetches, long most, ModelLease? lease, CancellationToken cancellation)
     {
         try
         {
             if (source.Unreadable is { } reason)
                 throw new FormatException(reason);
-            var file = source.Url is { } url ? await fetch.GetAsync(url, cancellation).ConfigureAwait(false) : source.File;
+            var file = source.Url is { } url ? await fetches.GetAsync(url).ConfigureAwait(false) : source.File;
             if (source.Kind == MediumKind.Sound)
             {
                 var sound = await DecodedAsync(DecodingSounds, () => lease is null
@@ -205,8 +216,10 @@ internal sealed partial class MediaLoader(long mostPixels, MediaFetch fetch)
 
     private static ContentPart Omitted(MediaSource source, string words, string reason, ILogger? logger)
     {
+        // An error begins with the field.
+        var field = $"{source.Field}: ";
         if (logger is not null)
-            LogOmitted(logger, source.Field, reason);
+            LogOmitted(logger, source.Field, reason.StartsWith(field, StringComparison.Ordinal) ? reason[field.Length..] : reason);
         return new ContentPart($"[{(source.Kind == MediumKind.Picture ? "image" : "audio")} omitted: {words}]");
     }
 

@@ -74,7 +74,7 @@ internal static class PictureDecoder
         // The decoder's own exceptions are of many kinds, and none says more than that the file is damaged.
         catch (Exception e) when (!cancellation.IsCancellationRequested)
         {
-            throw new FormatException("is a damaged picture", e);
+            throw new FormatException($"is a damaged {format.ToString().ToUpperInvariant()} file", e);
         }
         catch (Exception e) when (e is not OperationCanceledException)
         {

@@ -60,7 +60,7 @@ internal sealed record PictureHeader(PictureFormat Format, int Width, int Height
             _ => throw new FormatException($"{Unread(file)}; {Formats}"),
         };
         return header.Width is < 1 or > MostSide || header.Height is < 1 or > MostSide
-            ? throw new FormatException($"is a picture of {header.Width} x {header.Height} pixels")
+            ? throw new FormatException($"is a picture of {header.Width} x {header.Height} pixels; sides from 1 to {MostSide} are taken")
             : header;
     }
 

@@ -255,6 +255,9 @@ internal static class Mp3File
     private const double MostBytesPerSecond = 56_000;
     private const int Tags = 16 << 20;
 
+    // The name, what is in the tag, two numbers and a hundred places of the file.
+    private const int SizeTable = 4 + 4 + 4 + 4 + 100 + 4;
+
     /// <summary>The samples. Throws <see cref="FormatException"/>, or what the decoder throws for what it did not foresee.</summary>
     public static MonoSound Read(ReadOnlyMemory<byte> file, double mostSeconds, CancellationToken cancellation)
     {
@@ -288,7 +291,9 @@ internal static class Mp3File
     }
 
     // A copy whose tags about its own length (Xing, Info, VBRI) are none: the decoder believes them, ends where one says so, and takes
-    // memory for a table of the size that one says to have, without end for some sizes. Frames that held one are silence.
+    // memory for a table of the size that one says to have, without end for some sizes. Frames that held one are silence. The table goes
+    // with the name where a frame begins before it: of a frame with a checksum, which may cover the name and is then wrong, the decoder
+    // would take the table's bytes for the next one.
     private static byte[] WithoutSizes(ReadOnlyMemory<byte> file)
     {
         var copy = file.ToArray();
@@ -296,15 +301,22 @@ internal static class Mp3File
         {
             var name = Encoding.ASCII.GetBytes(tag);
             for (int at = 0, found; (found = copy.AsSpan(at).IndexOf(name)) >= 0; at += found + name.Length)
-                copy[at + found] = 0;
+            {
+                var (begin, length) = (at + found, BeginsFrame(copy, at + found) ? SizeTable : 1);
+                copy.AsSpan(begin, Math.Min(length, copy.Length - begin)).Clear();
+            }
         }
         return copy;
     }
+
+    // Behind the head are 9, 17 or 32 bytes about the frame, by its channels and version, and perhaps two of a checksum.
+    private static bool BeginsFrame(byte[] file, int tag) => Array.Exists((int[])[9, 11, 17, 19, 32, 34], behind =>
+        tag - behind - 4 is var at and >= 0 && file[at] == 0xFF && (file[at + 1] & 0xE6) == 0xE2);
 }
 
 /// <summary>
-/// Reads WAV files: whole numbers of 8 to 32 bits and floats, up to 64 channels. A file that ends before its header says is read up
-/// to its end, as programs that write to a pipe leave it.
+/// Reads WAV files: whole numbers of 8 to 32 bits and floats, up to 64 channels. A file that ends before its header says, or whose header
+/// says nothing of its length, is read up to its end, as programs that write to a pipe leave it.
 /// </summary>
 internal static class WavFile
 {
@@ -325,7 +337,7 @@ internal static class WavFile
             if (chunk.StartsWith("fmt "u8) && format.IsEmpty)
                 format = content;
             else if (chunk.StartsWith("data"u8))
-                return Samples(format, content, mostSeconds, cancellation);
+                return Samples(format, size == 0 ? chunk[8..] : content, mostSeconds, cancellation);
             // Chunks begin at even places.
             at += 8L + size + (size & 1);
         }
@@ -352,15 +364,18 @@ internal static class WavFile
         var width = (bits + 7) / 8;
         if (tag == Pcm ? width is < 1 or > 4 : bits is not (32 or 64))
             throw new FormatException($"has samples of {bits} bits; {(tag == Pcm ? "8, 16, 24 and 32" : "32 and 64")} are taken");
-        if (frame != channels * width)
+        // Some writers leave it open; others put 24 bits into four bytes, of which the first is then empty.
+        var place = frame == 0 ? width : frame / channels;
+        if (place < width || place > (tag == Pcm ? 4 : width) || (frame > 0 && frame % channels != 0))
             throw new FormatException($"says that {channels} samples of {bits} bits take {frame} bytes");
+        frame = place * channels;
 
         var sound = new MonoSound(rate, data.Length / frame, mostSeconds, cancellation);
         for (var at = 0; at + frame <= data.Length; at += frame)
         {
             var sum = 0.0;
             for (var channel = 0; channel < channels; channel++)
-                sum += Sample(data.Slice(at + (channel * width), width), tag == Float);
+                sum += Sample(data.Slice(at + (channel * place), place), tag == Float);
             sound.Add(sum / channels);
         }
         return sound;

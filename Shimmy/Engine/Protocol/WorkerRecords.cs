@@ -110,6 +110,7 @@ internal static class WorkerRecords
         RopeFrequencyScale = wire.FloatOrNull(tuning.RopeFrequencyScale),
         YarnOriginalContext = wire.IntOrNull(tuning.YarnOriginalContext),
         ImageMaxTokens = wire.IntOrNull(tuning.ImageMaxTokens),
+        ImageMinTokens = wire.IntOrNull(tuning.ImageMinTokens),
         YarnExtFactor = wire.FloatOrNull(tuning.YarnExtFactor),
         YarnAttnFactor = wire.FloatOrNull(tuning.YarnAttnFactor),
         YarnBetaSlow = wire.FloatOrNull(tuning.YarnBetaSlow),

@@ -40,11 +40,12 @@ internal static class SingleFile
         return ShardGroups.Join(files, skipped) is [var model, ..] ? Paired(model, folder) : throw new GgufException(skipped[0].Reason);
     }
 
-    // A projector beside the file, by its name: other files are not opened. In Hugging Face's cache it may lie above, up to the root of
-    // the repository.
+    // A projector beside the file: by its name, and where none has that, by the headers of the files in the same folder. In Hugging Face's
+    // cache it may lie above, up to the root of the repository.
     private static ModelEntry Paired(ModelEntry model, string folder)
     {
         var pairing = new AdapterPairing();
+        var isNamed = false;
         var top = HuggingFaceSource.SnapshotOf(folder) ?? folder;
         try
         {
@@ -53,10 +54,15 @@ internal static class SingleFile
                 foreach (var path in Directory.EnumerateFiles(place, "*.gguf").Order(StringComparer.Ordinal))
                 {
                     if (ModelFileName.Parse(Path.GetFileName(path)).HasWord("mmproj"))
-                        pairing.Take(Inspect(path));
+                        isNamed |= pairing.Take(Inspect(path));
                 }
                 if (place == top)
                     break;
+            }
+            foreach (var path in Directory.EnumerateFiles(folder, "*.gguf").Order(StringComparer.Ordinal))
+            {
+                if (!isNamed && path != model.Path && Inspect(path) is { Facts.Content: GgufContent.Projector } projector)
+                    pairing.Take(projector);
             }
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)

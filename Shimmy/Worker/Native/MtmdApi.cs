@@ -189,9 +189,9 @@ internal sealed unsafe class ProjectorHandle() : SafeHandle(0, ownsHandle: true)
     /// <param name="path">Full path of the file.</param>
     /// <param name="model">The model that is to read what it encodes.</param>
     /// <param name="threads">Threads that encode.</param>
-    /// <param name="mostTokens">Most tokens of a picture, where its kind lets them be chosen; null leaves the kind's own.</param>
+    /// <param name="tokens">Least and most tokens of a picture, where its kind lets them be chosen; null leaves the kind's own.</param>
     /// <param name="usesGpu">Whether a GPU may encode.</param>
-    public static ProjectorHandle Load(string path, ModelHandle model, int threads, int? mostTokens, bool usesGpu)
+    public static ProjectorHandle Load(string path, ModelHandle model, int threads, (int? Least, int? Most) tokens, bool usesGpu)
     {
         try
         {
@@ -211,7 +211,8 @@ internal sealed unsafe class ProjectorHandle() : SafeHandle(0, ownsHandle: true)
             parameters.PrintTimings = 0;
             parameters.Threads = threads;
             parameters.WarmUp = 0;
-            parameters.ImageMaxTokens = mostTokens ?? parameters.ImageMaxTokens;
+            parameters.ImageMinTokens = tokens.Least ?? parameters.ImageMinTokens;
+            parameters.ImageMaxTokens = tokens.Most ?? parameters.ImageMaxTokens;
             NativeLog.TakeErrors();
             var handle = MtmdApi.mtmd_init_from_file(path, model, parameters);
             if (handle == 0)

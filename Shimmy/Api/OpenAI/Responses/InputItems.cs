@@ -39,8 +39,20 @@ internal static class InputItems
                 $"{item.FullName("id")}: no item with id {RequestFields.Quote(item.RequiredText("id"))} is stored here",
                     "item_not_found", item.FullName("id")),
             null => throw ApiException.BadField(item.FullName("type"), $"is missing; {Known} supported", "missing_required_parameter"),
+            "image_generation_call" => Generated(item),
+            "input_text" or "input_image" or "input_audio" or "input_file" => throw ApiException.BadField(item.FullName("type"),
+                $"{RequestFields.Quote(item.Text("type")!)} is the type of a part; parts stand in the content of an item of the type 'message'"),
             var type => Foreign(item, type),
         };
+
+    // A picture that another server's tool drew; its Base64 is nothing to read.
+    private static ForeignItem Generated(RequestFields item) => new(IdOf(item, "ig_"), item.Value.Clone(), new MessageItem("", "assistant",
+    [
+        item.Text("result") is { Length: > 0 } picture
+            ? OfMedium("input_image", "output_text",
+                MediaFields.OfTurn(isLenient: true, () => MediaFields.OfUrl(picture, item.FullName("result")), item.FullName("result")))
+            : new ItemPart("output_text", "[image_generation_call]"),
+    ]));
 
     private static ForeignItem Foreign(RequestFields item, string type)
     {
@@ -137,7 +149,7 @@ internal static class InputItems
         "summary_text" or "reasoning_text" => new ItemPart(own, part.Text("text") ?? ""),
         // What the assistant once said in a kind of part of its own, and what an earlier turn had: no reason to refuse the next one.
         var type when isHistory || own == "output_text" => new ItemPart(own, PlaceholderText.Of(part.Value, type)),
-        var type => throw MediaFields.Unsupported(part, type),
+        var type => throw MediaFields.Unsupported(part, type, "'input_text', 'input_image' and 'input_audio'"),
     };
 
     private static ItemPart Image(RequestFields part, string own, bool isHistory) => OfMedium("input_image", own,
