@@ -118,12 +118,12 @@ internal static class Packed
         return path;
     }
 
+    // Without the two other times that GNU's headers have room for: they lie where POSIX has the beginning of a name, and BusyBox, Python and
+    // Perl read them as that.
     private static GnuTarEntry Entry(TarEntryType type, string name, UnixFileMode mode) => new(type, name)
     {
         Mode = mode,
         ModificationTime = Time,
-        AccessTime = Time,
-        ChangeTime = Time,
         UserName = "root",
         GroupName = "root",
     };

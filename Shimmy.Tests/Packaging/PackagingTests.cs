@@ -86,6 +86,40 @@ public sealed partial class PackagingTests
         Assert.AreEqual($"{Archive.Hash}  {Archive.FileName}\n", File.ReadAllText(Archive.Path + ".sha256"));
     }
 
+    // There GNU's format has times, which the readers that follow POSIX take for a folder above the name.
+    [TestMethod]
+    public void A_tar_has_nothing_where_POSIX_has_the_beginning_of_a_name()
+    {
+        var files = new[] { "short", "folder/" + new string('n', 200) }.Select(path => PackedFile.OfText(path, "text"))
+            .Append(new PackedFile("link", () => [], Target: "short"));
+        var tar = Packed.Tar(files, "root/", ("owned", UnixFileMode.UserRead, 1));
+
+        var headers = 0;
+        for (var at = 0; tar[at] != 0; headers++)
+        {
+            Assert.IsTrue(tar.AsSpan(at + 345, 155).IndexOfAnyExcept((byte)0) < 0, $"the header at {at}");
+            var size = Convert.ToInt32(System.Text.Encoding.ASCII.GetString(tar, at + 124, 11), 8);
+            at += 512 + ((size + 511) / 512 * 512);
+        }
+        // Two folders, three files, and the long name's own.
+        Assert.AreEqual(6, headers);
+    }
+
+    [TestMethod]
+    public async Task Other_readers_see_the_one_folder_of_an_archive()
+    {
+        foreach (var command in new[]
+        {
+            new[] { "busybox", "tar", "-tzf", Archive.Path },
+            ["python3", "-c", "import sys, tarfile\nfor one in tarfile.open(sys.argv[1]): print(one.name)", Archive.Path],
+        })
+        {
+            var names = await RunAsync(command[0], command[1..]);
+            CollectionAssert.AreEqual(new[] { "shimmy-1.2.3-linux-x64" },
+                names.Split('\n', StringSplitOptions.RemoveEmptyEntries).Select(name => name.Split('/')[0]).Distinct().ToArray(), command[0]);
+        }
+    }
+
     [TestMethod]
     public void The_bill_of_materials_lists_every_file_of_the_archive_and_what_was_brought()
     {
