@@ -222,6 +222,58 @@ public sealed partial class InstallerTests
     }
 
     [TestMethod]
+    public async Task Runs_at_once_leave_one_whole_program()
+    {
+        using var folder = new TemporaryFolder();
+        var (script, to) = (await ScriptAsync(folder, "1.2.3"), folder["to"]);
+        // Slow enough to be in each other's way.
+        foreach (var tool in new[] { "tar", "mv" })
+            await StubAsync(folder["bin/" + tool], $"sleep 0.1; /bin/{tool} \"$@\" || exit; sleep 0.1");
+
+        foreach (var round in new[] { "a first program", "one in the place of another" })
+        {
+            var runs = await Task.WhenAll(Enumerable.Range(0, 5).Select(_ => WithAsync(folder, "sh", script, "--to", to, "--from", Here)));
+
+            Assert.Contains(0, runs.Select(run => run.ExitCode), round);
+            CollectionAssert.AreEqual(new[] { to + "/lib/shimmy" }, Directory.GetFileSystemEntries(to + "/lib"), round);
+            Assert.AreEqual("pretended list\n", await RunAsync(to + "/bin/shimmy", "list"), round);
+            CollectionAssert.AreEquivalent(
+                new[] { "models", "runtimes", "share" }, Directory.GetDirectories(to + "/lib/shimmy").Select(Path.GetFileName).ToArray(), round);
+        }
+    }
+
+    [TestMethod]
+    [DataRow(false)]
+    [DataRow(true)]
+    public async Task What_an_interrupted_removal_has_left_the_next_run_takes_away(bool isRemoval)
+    {
+        using var folder = new TemporaryFolder();
+        var (script, to) = (await ScriptAsync(folder, "1.2.3"), folder["to"]);
+        await RunAsync("sh", script, "--to", to, "--from", Here);
+        // Ended when the first file of the program was gone.
+        await StubAsync(folder["bin/rm"], $$"""
+            [ ! -e "{{folder["sent"]}}" ] || exec /bin/rm "$@"
+            : >"{{folder["sent"]}}"
+            shift
+            find "$@" -name .installed -delete
+            kill -KILL $PPID
+            sleep 0.2
+            """);
+        Assert.AreNotEqual(0, (await WithAsync(folder, "sh", script, "--to", to, "--uninstall")).ExitCode);
+        Assert.IsTrue(File.Exists(folder["sent"]));
+
+        string[] next = isRemoval ? ["--uninstall"] : ["--from", Here];
+        await RunAsync("sh", [script, "--to", to, .. next]);
+
+        CollectionAssert.AreEqual(isRemoval ? [] : new[] { to + "/lib/shimmy" }, Directory.GetFileSystemEntries(to + "/lib"));
+        Assert.AreEqual(isRemoval, new FileInfo(to + "/bin/shimmy").LinkTarget is null);
+        if (isRemoval)
+            StringAssert.Contains(await FailAsync("sh", script, "--to", to, "--uninstall"), "was not installed by this script");
+        else
+            Assert.AreEqual("pretended list\n", await RunAsync(to + "/bin/shimmy", "list"));
+    }
+
+    [TestMethod]
     public async Task The_installer_for_Windows_installs_from_an_address_and_a_file_and_takes_away()
     {
         using var folder = new TemporaryFolder();

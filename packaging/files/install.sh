@@ -84,15 +84,34 @@ gpu() { # the plug-in that works here: CUDA's libraries do not come with NVIDIA'
     echo cpu
 }
 
-restore() { # the old program, which a run that was ended in between has put aside
-    if [ -e "$to/lib/shimmy.old/.installed" ] && [ ! -e "$to/lib/shimmy" ]; then mv "$to/lib/shimmy.old" "$to/lib/shimmy"; fi
+# Each run works in a folder of its own beside the program, so that two at once do not mix: lib/shimmy.new.PID.XXXXXX of --to, with what is
+# unpacked, and in "old" or "gone" the program that was there before or goes.
+leave() { # FOLDER: takes such a folder away, and puts the old program back where it is the only one
+    if [ -e "$1/old/shimmy" ] && [ ! -e "$to/lib/shimmy" ]; then mv -f "$1/old/shimmy" "$to/lib/" || return 1; fi
+    rm -rf "$1"
+}
+
+left() { # does what runs that were ended have left to do; whether there was any
+    found=1
+    for folder in "$to"/lib/shimmy.new.*; do
+        run=${folder#"$to"/lib/shimmy.new.} run=${run%%.*}
+        case "$run" in '' | *[!0-9]*) continue ;; esac
+        # One that still runs is not done yet. In a container this one may have the number of one before it.
+        if [ ! -d "$folder" ] || { [ "$run" != $$ ] && kill -0 "$run" 2>/dev/null; }; then continue; fi
+        leave "$folder" || fail "$folder cannot be taken away"
+        found=0
+    done
+    return "$found"
+}
+
+begin() {
+    mkdir -p "$to/lib" || fail "$to cannot be written; --to names another folder"
+    new=$(mktemp -d "$to/lib/shimmy.new.$$.XXXXXX") || fail "$to/lib cannot be written; --to names another folder"
 }
 
 clean() {
-    restore || true
-    rm -rf "$work" "$new"
-    # What could not be put back is the only copy.
-    if [ -e "$to/lib/shimmy" ]; then rm -rf "$to/lib/shimmy.old"; fi
+    rm -rf "$work"
+    if [ -n "$new" ]; then leave "$new" || true; fi
 }
 
 absent() { # FILE: it cannot be fetched
@@ -104,18 +123,25 @@ absent() { # FILE: it cannot be fetched
 }
 
 uninstall() {
-    restore
-    [ -e "$to/lib/shimmy/.installed" ] || fail "$to/lib/shimmy was not installed by this script"
-    rm -rf "$to/lib/shimmy" "$to/lib/shimmy.new" "$to/lib/shimmy.old"
+    if left; then found=yes; else found=; fi
+    if [ -e "$to/lib/shimmy/.installed" ]; then
+        begin
+        # In one step, so that a run that is ended leaves no half of a program: what is left to do, the next one does.
+        mkdir "$new/gone"
+        mv "$to/lib/shimmy" "$new/gone/"
+    elif [ -z "$found" ]; then
+        fail "$to/lib/shimmy was not installed by this script"
+    fi
     if [ "$(readlink "$to/bin/shimmy" 2>/dev/null)" = ../lib/shimmy/shimmy ]; then rm -f "$to/bin/shimmy"; fi
     for file in $shared; do
         if [ "$(readlink "$to/share/$file" 2>/dev/null)" = "../../../lib/shimmy/share/$file" ]; then rm -f "$to/share/$file"; fi
     done
+    if [ -n "$new" ]; then leave "$new"; fi
     echo "Shimmy is gone from $to. Its caches stay: ${XDG_CACHE_HOME:-${HOME:-~}/.cache}/shimmy"
 }
 
 main() {
-    version=@VERSION@ to=${HOME:+$HOME/.local} backend=auto from=@RELEASES@ remove=
+    version=@VERSION@ to=${HOME:+$HOME/.local} backend=auto from=@RELEASES@ remove='' new=''
     while [ $# -gt 0 ]; do
         case "$1" in
             --version | --to | --backend | --from)
@@ -141,7 +167,7 @@ main() {
 
     rid=$(platform)
     work=$(mktemp -d)
-    trap 'rm -rf "$work"' EXIT
+    trap clean EXIT
     trap 'exit 1' HUP INT TERM
     if [ -f "$from" ]; then
         archive=$from
@@ -170,13 +196,11 @@ main() {
     [ ${#expected} -eq 64 ] || fail "what lies beside the archive as its .sha256 is no SHA-256, so the archive cannot be checked"
     [ "$(sum_of "$archive")" = "$expected" ] || fail "the archive's SHA-256 is not $expected: it was damaged or changed on its way"
 
-    restore
+    left || true
     if [ -e "$to/lib/shimmy" ] && [ ! -e "$to/lib/shimmy/.installed" ]; then fail "$to/lib/shimmy is there and was not installed by this script"; fi
     # Where it goes and not below /tmp, where a system may let nothing run, and from where a move would be a copy.
-    new=$to/lib/shimmy.new
-    rm -rf "$new"
-    mkdir -p "$new" "$to/bin" || fail "$to cannot be written; --to names another folder"
-    trap clean EXIT
+    begin
+    mkdir -p "$to/bin" || fail "$to/bin cannot be written"
     tar -xzf "$archive" -C "$new" || fail "the archive cannot be unpacked"
     set -- "$new"/*
     if [ $# -ne 1 ] || [ ! -x "$1/shimmy" ]; then fail "the archive is none of Shimmy's"; fi
@@ -185,10 +209,12 @@ main() {
     # shimmy-VERSION-RID[-BACKEND] is the name of the folder: what is installed, whatever was asked for.
     name=${1##*/}
     version=${name#shimmy-} version=${version%-linux-*} version=${version%-osx-*}
-    # The old one goes when the new one is in its place.
-    rm -rf "$to/lib/shimmy.old"
-    if [ -e "$to/lib/shimmy" ]; then mv "$to/lib/shimmy" "$to/lib/shimmy.old"; fi
-    mv "$1" "$to/lib/shimmy" || fail "$to/lib/shimmy cannot be written"
+    # The old one goes when the new one is in its place. Moves lead into folders, where another one of the name is in the way: to a name that
+    # is there already they would lead into it.
+    mkdir "$new/old" "$new/new"
+    mv "$1" "$new/new/shimmy"
+    if [ -e "$to/lib/shimmy" ]; then mv "$to/lib/shimmy" "$new/old/"; fi
+    mv -f "$new/new/shimmy" "$to/lib/" || fail "$to/lib/shimmy cannot be written, or another run has just done that"
     ln -sf ../lib/shimmy/shimmy "$to/bin/shimmy"
     for file in $shared; do
         # What somebody else has put there stays, and what cannot be linked is no reason to fail.
