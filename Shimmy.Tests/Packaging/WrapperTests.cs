@@ -21,6 +21,7 @@ public sealed class WrapperTests
             #!/bin/sh
             for signal in INT TERM HUP; do trap "echo $signal; [ $signal != TERM ] || exit 7" $signal; done
             echo "pretended $*"
+            [ "$1" != die ] || kill -KILL $$
             while [ "$1" = wait ] && kill -0 $PPID 2>/dev/null; do sleep 0.1; done
             """;
         var published = Pretended.Published(Folder["files"], Folder, platform, program: program);
@@ -36,12 +37,7 @@ public sealed class WrapperTests
     [TestMethod]
     public async Task The_package_of_npm_starts_the_program_of_the_platform_and_passes_signals_on()
     {
-        File.WriteAllText(Path.Combine(Directory.CreateDirectory(Folder["project"]).FullName, "package.json"), "{}");
-        var packages = Directory.GetFiles(Folder["dist/npm"]).Order(StringComparer.Ordinal).ToArray();
-        var (code, output) = await Tool.RunAsync(
-            "npm", ["install", "--offline", "--no-audit", "--no-fund", "--cache", Folder["npm-cache"], "--prefix", Folder["project"], .. packages]);
-        Assert.AreEqual(0, code, output);
-        var wrapper = Folder["project/node_modules/.bin/shimmy"];
+        var wrapper = await InstallAsync("project");
         Assert.AreEqual((0, "pretended list --all\n"), await Tool.RunAsync(wrapper, "list", "--all"));
 
         using var process = Process.Start(new ProcessStartInfo(wrapper, ["wait"]) { RedirectStandardOutput = true })!;
@@ -70,6 +66,23 @@ public sealed class WrapperTests
         }
     }
 
+    // As the first process of a container, which the kernel keeps from its own signals.
+    [TestMethod]
+    [DataRow("")]
+    [DataRow("--pid --fork --mount-proc --kill-child")]
+    public async Task A_program_that_a_signal_ends_is_no_success(string container)
+    {
+        if (container.Length > 0 && (!OperatingSystem.IsLinux() || Environment.UserName != "root"))
+            Assert.Inconclusive("Root makes namespaces on Linux.");
+        var wrapper = await InstallAsync("project-of-signals" + container.Length);
+
+        var command = container.Length == 0 ? "\"$0\" die" : $"unshare {container} \"$0\" die";
+        var (code, output) = await Tool.RunAsync("sh", "-c", command + "; exit $?", wrapper);
+
+        StringAssert.Contains(output, "pretended die\n");
+        Assert.AreEqual(128 + 9, code);
+    }
+
     [TestMethod]
     public async Task The_tool_of_dotnet_is_the_program_of_the_platform()
     {
@@ -86,5 +99,16 @@ public sealed class WrapperTests
         var (code, output) = await SystemTool.RunAsync(start, TimeSpan.FromMinutes(1));
         Assert.AreEqual(0, code, output);
         Assert.AreEqual((0, "pretended list\n"), await Tool.RunAsync(Folder["tools/shimmy"], "list"));
+    }
+
+    // Installs the packages of npm into a project of this name; gives the command's path.
+    private static async Task<string> InstallAsync(string name)
+    {
+        File.WriteAllText(Path.Combine(Directory.CreateDirectory(Folder[name]).FullName, "package.json"), "{}");
+        var packages = Directory.GetFiles(Folder["dist/npm"]).Order(StringComparer.Ordinal).ToArray();
+        var (code, output) = await Tool.RunAsync(
+            "npm", ["install", "--offline", "--no-audit", "--no-fund", "--cache", Folder["npm-cache"], "--prefix", Folder[name], .. packages]);
+        Assert.AreEqual(0, code, output);
+        return Folder[$"{name}/node_modules/.bin/shimmy"];
     }
 }

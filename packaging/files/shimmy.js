@@ -2,6 +2,7 @@
 // Starts the program that came with the package of this platform; its exit code and signals are this one's.
 'use strict';
 const { spawn } = require('node:child_process');
+const { constants } = require('node:os');
 const { dirname, join } = require('node:path');
 
 const musl = process.platform === 'linux' && !process.report.getReport().header.glibcVersionRuntime;
@@ -30,6 +31,8 @@ child.on('error', error => {
 child.on('exit', (code, signal) => {
   if (signal) {
     for (const one of [...left, ...forwarded]) process.removeAllListeners(one);
+    // As the first process of a container it outlives its own signal; then this is what a shell would say.
+    process.exitCode = 128 + constants.signals[signal];
     process.kill(process.pid, signal);
   } else {
     process.exit(code);
