@@ -1,4 +1,5 @@
 using System.Text.RegularExpressions;
+using Shimmy.Cli.Setup;
 using Shimmy.Packaging;
 using Shimmy.Tests.Fixtures;
 
@@ -189,6 +190,24 @@ public sealed partial class InstallerTests
 
         Assert.AreEqual(0, code, output);
         StringAssert.StartsWith(output, $"Shimmy 1.2.3 is in {folder["to"]}/lib/shimmy (shimmy-1.2.3-");
+    }
+
+    [TestMethod]
+    public async Task A_system_without_OpenSSL_is_told_so_by_the_installer()
+    {
+        using var folder = new TemporaryFolder();
+        var script = await ScriptAsync(folder, "1.2.3");
+        Assert.DoesNotContain("OpenSSL", await RunAsync("sh", script, "--to", folder["to"], "--from", Here));
+        var platform = Product.Platforms.First(one => one.Rid == System.Runtime.InteropServices.RuntimeInformation.RuntimeIdentifier);
+        var missing = OpenSslLibrary.WhyMissing(_ => false, null);
+        var published = Pretended.Published(folder["files"], folder, platform,
+            program: $"#!/bin/sh\n[ $1 != pull ] || {{ echo 'shimmy pull: {missing}' >&2; exit 1; }}\n");
+        var archive = ReleaseArchive.Make(published, folder["dist"], "1.2.4", platform, "");
+
+        var output = await RunAsync("sh", script, "--to", folder["to"], "--from", archive.Path);
+
+        StringAssert.Contains(output, "Shimmy 1.2.4 is in ");
+        StringAssert.EndsWith(output, $"install.sh: {missing}\n");
     }
 
     [TestMethod]

@@ -229,6 +229,9 @@ main() {
         *":$to/bin:"*) echo "Start it: shimmy serve" ;;
         *) echo "Start it: $to/bin/shimmy serve   (or put $to/bin into your PATH: export PATH=\"$to/bin:\$PATH\")" ;;
     esac
+    # The program looks for OpenSSL before a command that needs it, as this one; without a name it does nothing more.
+    said=$("$to/lib/shimmy/shimmy" pull 2>&1) || true
+    case "$said" in *OpenSSL*) echo "install.sh: ${said#*: }" >&2 ;; esac
 }
 
 main "$@"
