@@ -36,7 +36,7 @@ public sealed class ServiceTests
         foreach (var folder in new[]
         {
             HuggingFaceSource.RootOf(host), HuggingFaceSource.HomeOf(host), LlamaCppCacheSource.RootOf(host),
-            host.Join(host.CacheFolder(), "shimmy"), host.Join(host.StateFolder(), "shimmy"), host.Join(host.Home, ".ollama"),
+            host.Join(host.CacheFolder(), "shimmy"), host.Join(host.CacheFolder(), "mesa_shader_cache"), host.Join(host.StateFolder(), "shimmy"), host.Join(host.Home, ".ollama"),
             variables["SHIMMY_MODEL_PATHS"],
         })
         {
