@@ -37,7 +37,7 @@ internal static class DebPackage
             [
                 PackedFile.OfText("control", control),
                 PackedFile.OfText("md5sums", sums.ToString()),
-                PackedFile.OfText("conffiles", $"/{LinuxLayout.Configuration}\n"),
+                PackedFile.OfText("conffiles", string.Concat(LinuxLayout.Configuration.Select(file => $"/{file.Path}\n"))),
                 PackedFile.OfText("postinst", Product.Text("postinst.sh"), runs: true),
                 PackedFile.OfText("prerm", Product.Text("prerm.sh"), runs: true),
                 PackedFile.OfText("postrm", Product.Text("postrm.sh"), runs: true),

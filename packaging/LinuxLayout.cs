@@ -8,8 +8,13 @@ internal static class LinuxLayout
 
     private const string Zsh = "zsh/site-functions";
 
-    /// <summary>The configuration that the administrator may change.</summary>
-    public const string Configuration = "etc/shimmy/config.json";
+    /// <summary>What the administrator may change and an upgrade leaves: the configuration, and the service's variables.</summary>
+    public static IReadOnlyList<PackedFile> Configuration { get; } =
+    [
+        PackedFile.OfText("etc/shimmy/config.json", Product.Text("config.json")),
+        // The API key is one of them.
+        PackedFile.OfText("etc/shimmy/environment", Product.Text("environment")) with { IsSecret = true },
+    ];
 
     /// <summary>The program alone: its folder, and a link in the path.</summary>
     public static IEnumerable<PackedFile> Program(ReleaseArchive archive) => archive.Files()
@@ -27,7 +32,7 @@ internal static class LinuxLayout
             file with { Path = file.Path.Replace($"/{Zsh}/", $"/{zsh}/", StringComparison.Ordinal) }),
         PackedFile.OfText("usr/lib/systemd/system/shimmy.service", Product.Text("shimmy.service")),
         PackedFile.OfText("usr/lib/sysusers.d/shimmy.conf", Product.Text("shimmy.sysusers")),
-        PackedFile.OfText(Configuration, Product.Text("config.json")),
+        .. Configuration,
         .. archive.Files().Where(file => file.Path == "LICENSE").Select(file => file with { Path = "usr/share/doc/shimmy/copyright" }),
     ];
 

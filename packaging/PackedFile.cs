@@ -9,10 +9,12 @@ namespace Shimmy.Packaging;
 /// <param name="Read">Gives the bytes.</param>
 /// <param name="Runs">Whether it is a program.</param>
 /// <param name="Target">Where a link leads; null for a file.</param>
-internal sealed record PackedFile(string Path, Func<byte[]> Read, bool Runs = false, string? Target = null)
+/// <param name="IsSecret">Whether its owner alone may read it.</param>
+internal sealed record PackedFile(string Path, Func<byte[]> Read, bool Runs = false, string? Target = null, bool IsSecret = false)
 {
     /// <summary>The bits of its mode.</summary>
-    public UnixFileMode Mode => (UnixFileMode)(Target is not null ? 0b111_111_111 : Runs ? 0b111_101_101 : 0b110_100_100);
+    public UnixFileMode Mode => (UnixFileMode)(
+        Target is not null ? 0b111_111_111 : Runs ? 0b111_101_101 : IsSecret ? 0b110_000_000 : 0b110_100_100);
 
     /// <summary>A file with this text.</summary>
     public static PackedFile OfText(string path, string text, bool runs = false) => new(path, () => System.Text.Encoding.UTF8.GetBytes(text), runs);

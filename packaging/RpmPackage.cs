@@ -61,7 +61,7 @@ internal static class RpmPackage
         header.Numbers(1034, [.. files.Select(_ => time)]);
         header.Strings(1035, [.. files.Select(one => one.File.Target is null ? Packed.Hash(one.Bytes) : "")]);
         header.Strings(1036, [.. files.Select(one => one.File.Target ?? "")]);
-        header.Numbers(1037, [.. files.Select(one => one.File.Path == LinuxLayout.Configuration ? Configuration : 0)]);
+        header.Numbers(1037, [.. files.Select(one => LinuxLayout.Configuration.Contains(one.File) ? Configuration : 0)]);
         header.Strings(1039, [.. files.Select(_ => "root")]);
         header.Strings(1040, [.. files.Select(_ => "root")]);
         header.Text(1044, $"{Product.Name}-{archive.OrderedVersion}-1.src.rpm");

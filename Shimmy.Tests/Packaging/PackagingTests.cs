@@ -188,7 +188,8 @@ public sealed partial class PackagingTests
         StringAssert.Contains(listed, "./usr/share/zsh/vendor-completions/_shimmy\n");
         Assert.DoesNotContain("site-functions", listed);
         StringAssert.Contains(listed, "./usr/lib/systemd/system/shimmy.service");
-        Assert.AreEqual("/etc/shimmy/config.json\n", await RunAsync("dpkg-deb", "-I", package, "conffiles"));
+        StringAssert.Matches(listed, KeptFromOthers());
+        Assert.AreEqual("/etc/shimmy/config.json\n/etc/shimmy/environment\n", await RunAsync("dpkg-deb", "-I", package, "conffiles"));
         await RunAsync("dpkg-deb", "-x", package, Folder["deb-root"]);
         Assert.AreEqual("pretended list\n", await RunAsync(Folder["deb-root/usr/bin/shimmy"], "list"));
     }
@@ -201,6 +202,8 @@ public sealed partial class PackagingTests
         StringAssert.Contains(await RunAsync("rpm", "-qpl", package), "/usr/share/zsh/site-functions/_shimmy\n");
         StringAssert.Contains(
             await RunAsync("rpm", "-qp", "--qf", @"[%{REQUIRENAME} %{REQUIREFLAGS:deptype}\n]", package), "/bin/sh post,preun,postun,interp\n");
+        Assert.AreEqual("/etc/shimmy/config.json\n/etc/shimmy/environment\n", await RunAsync("rpm", "-qp", "--configfiles", package));
+        StringAssert.Matches(await RunAsync("rpm", "-qplv", package), KeptFromOthers());
         if (Environment.UserName != "root")
             return;
         await RunAsync("rpm", "--root", root, "--nodeps", "--noscripts", "-i", package);
@@ -519,6 +522,10 @@ public sealed partial class PackagingTests
         Assert.AreEqual(0, code, output);
         return output;
     }
+
+    // Who reads the service's variables reads its API key.
+    [System.Text.RegularExpressions.GeneratedRegex(@"-rw------- .*/etc/shimmy/environment\n")]
+    private static partial System.Text.RegularExpressions.Regex KeptFromOthers();
 
     [System.Text.RegularExpressions.GeneratedRegex(@"Name: GLIBC_([\d.]+)")]
     private static partial System.Text.RegularExpressions.Regex GlibcVersion();

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Purging takes what the service has written (conversions, state, and the models that it has pulled) and the file of its API key. What is
-# mounted there, and what lies in the folder of models, stays: somebody has put it there.
+# Purging takes what the service has written (conversions, state, and the models that it has pulled). What is mounted there, and what lies in
+# the folder of models, stays: somebody has put it there.
 set -e
 empty() { # FOLDER: takes what is in it
     for path in "$1"/* "$1"/.[!.]* "$1"/..?*; do
@@ -27,7 +27,6 @@ esac
 if [ "${1:-0}" = purge ]; then
     empty /var/lib/shimmy
     empty /var/cache/shimmy
-    rm -f /etc/shimmy/environment
     rmdir /etc/shimmy 2>/dev/null || true
 fi
 # rpm leaves the folders that it made.
