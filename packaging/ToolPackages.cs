@@ -6,26 +6,43 @@ namespace Shimmy.Packaging;
 /// </summary>
 internal static class ToolPackages
 {
+    // For .NET's tools each is also the system with glibc, whose program does not start there; so where releases have none for it, a package
+    // of its own says what to do.
+    private static readonly (string Rid, string OfGlibc, string Advice)[] OfMusl =
+    [
+        ("linux-musl-x64", "linux-x64", "make one there with ./publish.sh linux-musl-x64, or run the release's container image"),
+        ("linux-musl-arm64", "linux-arm64", "none can be made; run the release's container image"),
+    ];
+
     /// <summary>Writes all of them; gives their paths.</summary>
     public static IEnumerable<string> Write(IReadOnlyList<ReleaseArchive> archives, string dist)
     {
         var plain = archives.Where(archive => archive.Backend.Length == 0).ToArray();
         if (plain.Length == 0)
             yield break;
+        var (version, rids) = (plain[0].Version, plain.Select(archive => archive.Platform.Rid).ToList());
         foreach (var archive in plain)
+            yield return PackProgram(archive.Platform.Rid, version, dist, archive.Platform.Executable, archive.Files());
+        foreach (var (rid, _, advice) in OfMusl.Where(one => rids.Contains(one.OfGlibc) && !rids.Contains(one.Rid)).ToArray())
         {
-            var folder = $"tools/any/{archive.Platform.Rid}/";
-            yield return Pack($"{Product.Name}.{archive.Platform.Rid}", archive.Version, "DotnetToolRidPackage", dist,
-                archive.Files().Select(file => file with { Path = folder + file.Path }).Append(PackedFile.OfText(folder + "DotnetToolSettings.xml",
-                    $"""<DotNetCliTool Version="2"><Commands><Command Name="{Product.Name}" EntryPoint="{archive.Platform.Executable}" Runner="executable" /></Commands></DotNetCliTool>""")));
+            rids.Add(rid);
+            yield return PackProgram(rid, version, dist, Product.Name,
+                [PackedFile.OfText(Product.Name, Product.Text("musl.sh", ("rid", rid), ("advice", advice)), runs: true)]);
         }
-        var names = string.Concat(plain.Select(archive =>
-            $"""<RuntimeIdentifierPackage RuntimeIdentifier="{archive.Platform.Rid}" Id="{Product.Name}.{archive.Platform.Rid}" />"""));
-        yield return Pack(Product.Name, plain[0].Version, "DotnetTool", dist,
+        var names = string.Concat(rids.Select(rid => $"""<RuntimeIdentifierPackage RuntimeIdentifier="{rid}" Id="{Product.Name}.{rid}" />"""));
+        yield return Pack(Product.Name, version, "DotnetTool", dist,
         [
             PackedFile.OfText("tools/any/any/DotnetToolSettings.xml",
                 $"""<DotNetCliTool Version="2"><Commands><Command Name="{Product.Name}" /></Commands><RuntimeIdentifierPackages>{names}</RuntimeIdentifierPackages></DotNetCliTool>"""),
         ]);
+    }
+
+    private static string PackProgram(string rid, string version, string dist, string program, IEnumerable<PackedFile> files)
+    {
+        var folder = $"tools/any/{rid}/";
+        return Pack($"{Product.Name}.{rid}", version, "DotnetToolRidPackage", dist,
+            files.Select(file => file with { Path = folder + file.Path }).Append(PackedFile.OfText(folder + "DotnetToolSettings.xml",
+                $"""<DotNetCliTool Version="2"><Commands><Command Name="{Product.Name}" EntryPoint="{program}" Runner="executable" /></Commands></DotNetCliTool>""")));
     }
 
     private static string Pack(string id, string version, string type, string dist, IEnumerable<PackedFile> files)

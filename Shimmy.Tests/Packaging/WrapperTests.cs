@@ -28,7 +28,7 @@ public sealed class WrapperTests
         ReleaseArchive.Make(published, Folder["dist"], "1.2.3", platform, "");
         var archives = ReleaseArchive.In(Folder["dist"]);
         Assert.HasCount(2, NpmPackages.Write(archives, Folder["dist"]).ToArray());
-        Assert.HasCount(2, ToolPackages.Write(archives, Folder["dist"]).ToArray());
+        Assert.IsNotEmpty(ToolPackages.Write(archives, Folder["dist"]).ToArray());
     }
 
     [ClassCleanup]
@@ -84,21 +84,42 @@ public sealed class WrapperTests
     }
 
     [TestMethod]
-    public async Task The_tool_of_dotnet_is_the_program_of_the_platform()
+    public async Task The_tool_of_dotnet_is_the_program_of_the_platform() =>
+        Assert.AreEqual((0, "pretended list\n"), await Tool.RunAsync(await InstallToolAsync("tools"), "list"));
+
+    // There .NET's tools would take the program of glibc, which a shell says is not found.
+    [TestMethod]
+    public async Task On_Alpine_the_tool_of_dotnet_says_that_there_is_none()
+    {
+        var rid = System.Runtime.InteropServices.RuntimeInformation.RuntimeIdentifier.Replace("linux-", "linux-musl-", StringComparison.Ordinal);
+        if (!OperatingSystem.IsLinux())
+            Assert.Inconclusive("Elsewhere there is one C library.");
+
+        var (code, output) = await Tool.RunAsync(await InstallToolAsync("tools-of-alpine", rid), "list");
+
+        Assert.AreEqual(1, code, output);
+        StringAssert.StartsWith(output, $"shimmy: releases have no program for {rid} (musl, as on Alpine): ");
+        StringAssert.Contains(output, "run the release's container image");
+    }
+
+    // Installs the packages of NuGet in a folder of this name, as on another platform where one is named; gives the command's path.
+    private static async Task<string> InstallToolAsync(string name, string? rid = null)
     {
         // No other feed, and nothing of it in the caches of who runs this.
         File.WriteAllText(Folder["nuget.config"], $"""
             <configuration><packageSources><clear /><add key="here" value="{Folder["dist/nuget"]}" /></packageSources></configuration>
             """);
         var start = new ProcessStartInfo(
-            "dotnet", ["tool", "install", "shimmy", "--tool-path", Folder["tools"], "--version", "1.2.3", "--configfile", Folder["nuget.config"]])
+            "dotnet", ["tool", "install", "shimmy", "--tool-path", Folder[name], "--version", "1.2.3", "--configfile", Folder["nuget.config"]])
         {
             WorkingDirectory = Folder.Path,
         };
         (start.Environment["NUGET_PACKAGES"], start.Environment["DOTNET_CLI_HOME"]) = (Folder["packages-of-nuget"], Folder["cli"]);
+        if (rid is not null)
+            start.Environment["DOTNET_RUNTIME_ID"] = rid;
         var (code, output) = await SystemTool.RunAsync(start, TimeSpan.FromMinutes(1));
         Assert.AreEqual(0, code, output);
-        Assert.AreEqual((0, "pretended list\n"), await Tool.RunAsync(Folder["tools/shimmy"], "list"));
+        return Folder[name + "/shimmy"];
     }
 
     // Installs the packages of npm into a project of this name; gives the command's path.
