@@ -16,8 +16,10 @@ internal sealed class Manifests(IReadOnlyList<ReleaseArchive> archives, Uri rele
 
     private string Version => _plain[0].Version;
 
+    private string Home => HomeOf(releases);
+
     /// <summary>The address of the product: where the releases are, without what is of a release.</summary>
-    private string Home => releases.AbsoluteUri.Split("/releases/")[0];
+    public static string HomeOf(Uri releases) => releases.AbsoluteUri.Split("/releases/")[0];
 
     /// <summary>Writes all of them; gives their paths. What has no archive for its systems is left out.</summary>
     public IEnumerable<string> Write(string dist)

@@ -2,7 +2,7 @@ using Shimmy.Packaging;
 
 // dotnet run --project packaging -- archive PUBLISHED RID VERSION [BACKEND]   the folder that was published becomes an archive in its
 // parent, and its symbols for debuggers another
-//                                   notes VERSION                            what CHANGELOG.md says of a version
+//                                   notes VERSION --releases URL             what CHANGELOG.md says of a version
 //                                   size MSTAT [EXECUTABLE] [--rows]         what the executable's bytes are, by assembly and namespace
 //                                   release DIST [--releases URL] [--revision COMMIT] [--base RID=FOLDER]…
 //                                                                            packages and manifests of the archives in a folder
@@ -20,12 +20,12 @@ try
         case ["size", var mstat, .. var more]:
             Size(mstat, more);
             break;
-        case ["notes", var version]:
-            Console.Write(Notes.Of(File.ReadAllText("CHANGELOG.md"), version));
+        case ["notes", var version, "--releases", var address] when Uri.TryCreate(address, UriKind.Absolute, out var releases):
+            Console.Write(Notes.Of(File.ReadAllText("CHANGELOG.md"), version, Manifests.HomeOf(releases)));
             break;
         default:
             throw new ArgumentException(
-                "usage: archive PUBLISHED RID VERSION [BACKEND] | notes VERSION | size MSTAT [EXECUTABLE] [--rows] | release DIST [--releases URL] [--revision COMMIT] [--base RID=FOLDER]…");
+                "usage: archive PUBLISHED RID VERSION [BACKEND] | notes VERSION --releases URL | size MSTAT [EXECUTABLE] [--rows] | release DIST [--releases URL] [--revision COMMIT] [--base RID=FOLDER]…");
     }
     return 0;
 }
@@ -66,7 +66,7 @@ static void Release(string dist, string[] options)
     {
         var value = i + 1 < options.Length ? options[i + 1] : throw new ArgumentException($"{options[i]} needs a value");
         if (options[i] == "--releases" && Uri.TryCreate(value, UriKind.Absolute, out var address))
-            (releases, home) = (address, address.AbsoluteUri.Split("/releases/")[0]);
+            (releases, home) = (address, Manifests.HomeOf(address));
         else if (options[i] == "--revision")
             revision = value;
         else if (options[i] == "--base" && value.Split('=', 2) is [var rid, var folder])

@@ -489,16 +489,6 @@ public sealed partial class PackagingTests
     }
 
     [TestMethod]
-    public void The_notes_of_a_release_are_its_section_of_the_changelog()
-    {
-        const string text = "# Changelog\n\n## [Unreleased]\n\n### Added\n- new\n\n## [1.0.0]\n\n- first\n";
-
-        Assert.AreEqual("- first\n", Notes.Of(text, "1.0.0"));
-        Assert.AreEqual("### Added\n- new\n", Notes.Of(text, "2.0.0"));
-        Assert.ThrowsExactly<ArgumentException>(() => Notes.Of("# Changelog\n", "1.0.0"));
-    }
-
-    [TestMethod]
     public async Task The_scripts_have_nothing_that_shellcheck_finds()
     {
         foreach (var file in new[] { "install.sh", "postinst.sh", "prerm.sh", "postrm.sh" })
