@@ -334,6 +334,13 @@ public sealed partial class InstallerTests
         (code, output) = await PowerShellAsync("-File", script, "-To", to, "-Uninstall");
         Assert.AreEqual(0, code, output);
         Assert.IsEmpty(Directory.GetFileSystemEntries(folder.Path, "to*"));
+        // As a removal leaves it that was ended in the middle.
+        await File.WriteAllTextAsync(folder["to.old/LICENSE"], "");
+        (code, output) = await PowerShellAsync("-File", script, "-To", to, "-Uninstall");
+        Assert.AreEqual(0, code, output);
+        Assert.IsEmpty(Directory.GetFileSystemEntries(folder.Path, "to*"));
+        (code, output) = await PowerShellAsync("-File", script, "-To", to, "-Uninstall");
+        Assert.AreEqual(1, code, output);
     }
 
     [TestMethod]

@@ -75,7 +75,9 @@ function Main {
     $From = $From.TrimEnd('/')
     Restore-Old $To
     if ($Uninstall) {
-        if (-not (Test-Path -LiteralPath $mark)) { throw "$To was not installed by this script" }
+        # A removal that was ended has left some of it under the other name.
+        $there = Test-Path -LiteralPath $To
+        if (-not (Test-Path -LiteralPath $mark) -and ($there -or -not (Test-Path -LiteralPath "$To.old"))) { throw "$To was not installed by this script" }
         Remove-Item -LiteralPath (Move-Away $To) -Recurse -Force
         Set-UserPath (((Get-UserPath) -split ';' | Where-Object { [Environment]::ExpandEnvironmentVariables($_) -ne $To }) -join ';')
         Write-Output "Shimmy is gone from $To."
