@@ -30,10 +30,12 @@ public sealed partial class PublishedTests
             Assert.Inconclusive("SHIMMY_EXECUTABLE names no published executable; .ci/run publishes one and runs this.");
     }
 
+    // Instructions for arm64 have four bytes each, which makes the compiled code a tenth larger. Its file for Linux grows in steps of 64 KiB,
+    // where segments begin: it has 16,255,056 bytes, and room for one step.
     [TestMethod]
-    public void The_executable_has_at_most_15_8_megabytes_and_for_arm64_half_a_megabyte_more() =>
+    public void The_executable_has_at_most_15_8_megabytes_and_for_arm64_16_35() =>
         Assert.IsLessThanOrEqualTo(
-            Rid.EndsWith("arm64", StringComparison.Ordinal) ? 16_300_000 : 15_800_000, new FileInfo(ShimmyProcess.Executable).Length);
+            Rid.EndsWith("arm64", StringComparison.Ordinal) ? 16_350_000 : 15_800_000, new FileInfo(ShimmyProcess.Executable).Length);
 
     [TestMethod]
     public void Beside_the_executable_are_only_its_model_libraries_documents_and_the_schema_of_its_config()
