@@ -91,6 +91,7 @@ public sealed class LlamaServerArgumentsTests
     [DataRow("-m a.gguf -c", "-c: a value is missing")]
     [DataRow("-m a.gguf -c many", "-c: 'many' is not a whole number of at least 0")]
     [DataRow("-m a.gguf rest", "unexpected argument 'rest'")]
+    [DataRow("-m a.gguf --api-prefix llm", "--api-prefix: 'llm' is not a path that begins with a slash")]
     [DataRow("--models-dir /no/such/folder", "--models-dir: '/no/such/folder' is not a folder")]
     public void What_is_wrong_is_named(string arguments, string message) =>
         Assert.Contains(message, Assert.ThrowsExactly<UsageException>(() => Parse(arguments)).Message);

@@ -74,7 +74,7 @@ internal static class LlamaServerTable
             (a, v) => a.Hosts(v)),
         new(["--port"], "LLAMA_ARG_PORT", "N", "Port of all addresses (default 8080)", (a, v) => a.Port = v.Whole(0, 65535)),
         new(["--api-prefix"], "LLAMA_ARG_API_PREFIX", "PATH", "Path before all routes",
-            (a, v) => a.With(o => o with { Server = o.Server with { BasePath = v.Text.TrimEnd('/') } })),
+            (a, v) => a.With(o => o with { Server = o.Server with { BasePath = OptionForms.BasePath(v) } })),
         new(["--api-key"], "LLAMA_API_KEY", "KEY,KEY", "API keys that let a client in", (a, v) => a.Keys(v)),
         new(["--api-key-file"], "LLAMA_ARG_API_KEY_FILE", "FILE", "File with an API key a line", (a, v) => a.KeyFile(v)),
         new(["--cors-origins"], "LLAMA_ARG_CORS_ORIGINS", "ORIGIN,…", "Origins of pages that may call; localhost for those of this machine",
