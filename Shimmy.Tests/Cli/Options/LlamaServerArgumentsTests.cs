@@ -92,6 +92,8 @@ public sealed class LlamaServerArgumentsTests
     [DataRow("-m a.gguf -c many", "-c: 'many' is not a whole number of at least 0")]
     [DataRow("-m a.gguf rest", "unexpected argument 'rest'")]
     [DataRow("-m a.gguf --api-prefix llm", "--api-prefix: 'llm' is not a path that begins with a slash")]
+    [DataRow("-m a.gguf --lora-scaled a.gguf:NaN", "--lora-scaled: the LoRA scale NaN is not a finite number")]
+    [DataRow("-m a.gguf --cors-origins example.com", "--cors-origins: 'example.com' is not *, null, or an origin")]
     [DataRow("--models-dir /no/such/folder", "--models-dir: '/no/such/folder' is not a folder")]
     public void What_is_wrong_is_named(string arguments, string message) =>
         Assert.Contains(message, Assert.ThrowsExactly<UsageException>(() => Parse(arguments)).Message);
@@ -123,6 +125,23 @@ public sealed class LlamaServerArgumentsTests
             Assert.IsTrue(cors.IsAllowed(origin), origin);
         foreach (var origin in (string[])["http://localhost.evil.com", "http://127.0.0.1.evil.com", "http://notlocalhost"])
             Assert.IsFalse(cors.IsAllowed(origin), origin);
+    }
+
+    [TestMethod]
+    public void An_origin_may_end_with_a_slash() =>
+        CollectionAssert.AreEqual(new[] { "https://a.example" },
+            Parse("-m a.gguf --cors-origins https://a.example/").Server.CorsOrigins.ToArray());
+
+    [TestMethod]
+    public void An_adapter_may_be_a_folder_in_PEFTs_form()
+    {
+        using var folder = new TemporaryFolder();
+        foreach (var name in (string[])["adapter_config.json", "adapter_model.safetensors"])
+            File.WriteAllText(Path.Combine(folder.Path, name), "");
+
+        Assert.AreEqual(new LoraSetting(folder.Path, 0.5f), Parse($"-m a.gguf --lora-scaled {folder.Path}:0.5").Loras.Single());
+        Assert.AreEqual(new LoraSetting(folder.Path), Parse($"-m a.gguf --lora {folder.Path}").Loras.Single());
+        Assert.ThrowsExactly<UsageException>(() => Parse($"-m a.gguf --lora-scaled {folder.Path}"));
     }
 
     [TestMethod]

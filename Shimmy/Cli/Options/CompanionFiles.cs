@@ -14,23 +14,21 @@ internal static class CompanionFiles
     private const string NoDraft = "none";
 
     /// <summary><c>--lora</c>: the adapters in the order given.</summary>
-    public static IReadOnlyList<LoraSetting> Loras(OptionValue value)
-    {
-        return [.. value.Texts.Select(Read)];
+    public static IReadOnlyList<LoraSetting> Loras(OptionValue value) => [.. value.Texts.Select(text => Lora(value.Source, text))];
 
-        LoraSetting Read(string text)
+    /// <summary>One adapter, with its strength where <paramref name="scaled"/> says that a text may have it.</summary>
+    public static LoraSetting Lora(string source, string text, bool scaled = true)
+    {
+        try
         {
-            try
-            {
-                var setting = LoraSetting.Parse(text, Path.GetFullPath);
-                if (!TensorFolder.IsAdapter(setting.Path))
-                    MustExist(value.Source, setting.Path);
-                return setting with { Path = Path.TrimEndingDirectorySeparator(setting.Path) };
-            }
-            catch (FormatException e)
-            {
-                throw new UsageException($"{value.Source}: {e.Message}");
-            }
+            var setting = scaled ? LoraSetting.Parse(text, Path.GetFullPath) : new LoraSetting(Path.GetFullPath(text));
+            if (!TensorFolder.IsAdapter(setting.Path))
+                MustExist(source, setting.Path);
+            return setting with { Path = Path.TrimEndingDirectorySeparator(setting.Path) };
+        }
+        catch (FormatException e)
+        {
+            throw new UsageException($"{source}: {e.Message}");
         }
     }
 

@@ -193,18 +193,10 @@ internal sealed class LlamaServerArguments
     {
         foreach (var text in value.Text.Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries))
         {
-            var colon = scaled ? text.LastIndexOf(':') : -1;
-            var scale = 1f;
-            if (scaled && (colon <= 0
-                || !float.TryParse(text[(colon + 1)..], NumberStyles.Float, CultureInfo.InvariantCulture, out scale)))
-            {
+            var lora = CompanionFiles.Lora(value.Source, text, scaled);
+            if (scaled && lora.Path == Path.TrimEndingDirectorySeparator(Path.GetFullPath(text)))
                 throw value.Refuse("FILE:SCALE");
-            }
-
-            var path = Path.GetFullPath(colon > 0 ? text[..colon] : text);
-            if (!File.Exists(path))
-                throw new CommandException(ExitCode.Failed, $"{value.Source}: there is no file '{path}'");
-            _loras.Add(new LoraSetting(path, scale));
+            _loras.Add(lora);
         }
     }
 

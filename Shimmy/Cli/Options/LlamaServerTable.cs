@@ -301,9 +301,10 @@ internal static class LlamaServerTable
     private static string[] Words(OptionValue value) =>
         value.Text.Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries);
 
-    private static string[] Origins(OptionValue value) =>
-        [.. Words(value).SelectMany(origin => origin == "localhost"
-            ? CorsMiddleware.OwnOrigins : [origin])];
+    private static string[] Origins(OptionValue value) => OptionForms.Origins(value with
+    {
+        Texts = [.. Words(value).SelectMany(origin => origin == "localhost" ? CorsMiddleware.OwnOrigins : [origin])],
+    });
 
     private static string Existing(OptionValue value) => Directory.Exists(value.Text)
         ? Path.TrimEndingDirectorySeparator(Path.GetFullPath(value.Text)) : throw value.Refuse("a folder");
