@@ -3,6 +3,7 @@ using Shimmy.Cli.Terminal;
 using Shimmy.Engine;
 using Shimmy.Models;
 using Shimmy.Server;
+using Shimmy.Tests.Fixtures;
 
 namespace Shimmy.Tests.Cli.Options;
 
@@ -75,6 +76,21 @@ public sealed class LlamaServerArgumentsTests
         Assert.IsFalse(Parse("-m a.gguf", ("LLAMA_ARG_ENDPOINT_SLOTS", "off")).Server.LlamaServer!.Slots);
         CollectionAssert.AreEqual(new[] { "127.0.0.1:8080" },
             Parse("-m a.gguf --host 127.0.0.1", ("LLAMA_ARG_HOST", "0.0.0.0")).Server.Binds.ToArray());
+    }
+
+    [TestMethod]
+    public void Each_list_of_the_command_line_replaces_that_of_its_own_variable()
+    {
+        using var folder = new TemporaryFolder();
+        var file = folder["keys"];
+        File.WriteAllText(file, "of-file");
+        (string, string)[] variables = [("LLAMA_API_KEY", "of-variable"), ("LLAMA_ARG_API_KEY_FILE", file)];
+
+        var keys = Parse("-m a.gguf --api_key one --api-key two", variables).Server.Keys;
+        Assert.HasCount(3, keys);
+        foreach (var key in (string[])["one", "two", "of-file"])
+            Assert.IsTrue(keys.Any(known => known.IsThis(key)), key);
+        Assert.IsTrue(Parse("-m a.gguf --alias --api-key", variables).Server.Keys.Any(known => known.IsThis("of-variable")));
     }
 
     [TestMethod]

@@ -20,6 +20,7 @@ internal sealed class LlamaServerArguments
     private readonly List<string> _hosts = [];
     private readonly List<LoraSetting> _loras = [];
     private readonly List<string> _keys = [];
+    private readonly List<string> _keysOfFiles = [];
     private readonly Dictionary<string, string> _sampling = [];
     private readonly Dictionary<string, JsonElement> _templateArguments = [];
     private readonly List<string> _stops = [];
@@ -61,11 +62,7 @@ internal sealed class LlamaServerArguments
             if (row.Variable is { } variable && environment(variable) is { Length: > 0 } text)
                 all.Take(row, variable, text, isSwitch: row.Value is null);
         }
-        // Lists are replaced, not prolonged.
-        if (arguments.Contains("--host"))
-            all._hosts.Clear();
-        if (arguments.Contains("--api-key"))
-            all._keys.Clear();
+        var given = new List<LlamaServerOption>();
         for (var i = 0; i < arguments.Length; i++)
         {
             var argument = arguments[i];
@@ -74,6 +71,11 @@ internal sealed class LlamaServerArguments
                 argument = argument.Replace('_', '-');
             var row = LlamaServerTable.All.FirstOrDefault(one => one.Names.Contains(argument, StringComparer.Ordinal))
                 ?? throw new UsageException(argument.StartsWith('-') ? $"unknown option {argument}" : $"unexpected argument '{argument}'");
+            if (row.Reset is { } reset && !given.Contains(row))
+            {
+                reset(all);
+                given.Add(row);
+            }
             if (row.Value is null)
             {
                 row.Set(all, new OptionValue(argument, ["true"]));
@@ -168,6 +170,9 @@ internal sealed class LlamaServerArguments
     public void Hosts(OptionValue value) => _hosts.AddRange(
         value.Text.Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries));
 
+    /// <summary>Forgets the addresses so far.</summary>
+    public void WithoutHosts() => _hosts.Clear();
+
     /// <summary>API keys, with commas between them.</summary>
     public void Keys(OptionValue value)
     {
@@ -175,18 +180,25 @@ internal sealed class LlamaServerArguments
             _keys.Add(key);
     }
 
+    /// <summary>Forgets the keys so far, but for those of files.</summary>
+    public void WithoutKeys() => _keys.Clear();
+
     /// <summary>A file with an API key a line.</summary>
     public void KeyFile(OptionValue value)
     {
         try
         {
-            _keys.AddRange(File.ReadAllLines(value.Text).Select(line => line.Trim()).Where(line => line.Length > 0 && line[0] != '#'));
+            var lines = File.ReadAllLines(value.Text).Select(line => line.Trim());
+            _keysOfFiles.AddRange(lines.Where(line => line.Length > 0 && line[0] != '#'));
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
             throw new UsageException($"{value.Source}: {e.Message}");
         }
     }
+
+    /// <summary>Forgets the keys of files so far.</summary>
+    public void WithoutKeysOfFiles() => _keysOfFiles.Clear();
 
     /// <summary>Adapters, with commas between them; each with its strength, where that is given.</summary>
     public void Loras(OptionValue value, bool scaled)
@@ -239,7 +251,8 @@ internal sealed class LlamaServerArguments
         try
         {
             _ = BindAddress.Parse("--host", binds);
-            var keys = ApiKeyFile.Read([.. _keys.Select(key => "sha256:" + Convert.ToHexStringLower(ApiKey.HashOf(key)))]);
+            var keys = ApiKeyFile.Read(
+                [.. _keys.Concat(_keysOfFiles).Select(key => "sha256:" + Convert.ToHexStringLower(ApiKey.HashOf(key)))]);
             return Options with
             {
                 Loras = LorasAreOff ? [.. _loras.Select(lora => lora with { Scale = 0 })] : _loras,

@@ -18,6 +18,11 @@ internal sealed record LlamaServerOption(
 {
     /// <summary>The action of a variable that says no; null where that is the default.</summary>
     public Action<LlamaServerArguments, OptionValue>? SetOff { get; init; }
+
+    /// <summary>
+    /// Takes back what its variable has put into a list, which the command line replaces and does not prolong; null for what is one value.
+    /// </summary>
+    public Action<LlamaServerArguments>? Reset { get; init; }
 }
 
 /// <summary>
@@ -71,12 +76,18 @@ internal static class LlamaServerTable
     private static LlamaServerOption[] Serving() =>
     [
         new(["--host"], "LLAMA_ARG_HOST", "HOST,HOST", "Addresses to listen on, or a path that ends in .sock (default 127.0.0.1)",
-            (a, v) => a.Hosts(v)),
+            (a, v) => a.Hosts(v)) { Reset = a => a.WithoutHosts() },
         new(["--port"], "LLAMA_ARG_PORT", "N", "Port of all addresses (default 8080)", (a, v) => a.Port = v.Whole(0, 65535)),
         new(["--api-prefix"], "LLAMA_ARG_API_PREFIX", "PATH", "Path before all routes",
             (a, v) => a.With(o => o with { Server = o.Server with { BasePath = OptionForms.BasePath(v) } })),
-        new(["--api-key"], "LLAMA_API_KEY", "KEY,KEY", "API keys that let a client in", (a, v) => a.Keys(v)),
-        new(["--api-key-file"], "LLAMA_ARG_API_KEY_FILE", "FILE", "File with an API key a line", (a, v) => a.KeyFile(v)),
+        new(["--api-key"], "LLAMA_API_KEY", "KEY,KEY", "API keys that let a client in", (a, v) => a.Keys(v))
+        {
+            Reset = a => a.WithoutKeys(),
+        },
+        new(["--api-key-file"], "LLAMA_ARG_API_KEY_FILE", "FILE", "File with an API key a line", (a, v) => a.KeyFile(v))
+        {
+            Reset = a => a.WithoutKeysOfFiles(),
+        },
         new(["--cors-origins"], "LLAMA_ARG_CORS_ORIGINS", "ORIGIN,…", "Origins of pages that may call; localhost for those of this machine",
             (a, v) => a.With(o => o with { Server = o.Server with { CorsOrigins = Origins(v) } })),
         new(["-to", "--timeout"], "LLAMA_ARG_TIMEOUT", "SECONDS", "Longest time of a request (default: no limit)",
