@@ -329,9 +329,9 @@ internal sealed record SamplingPatch(IReadOnlyList<(SamplingField Field, object 
         var values = new List<(SamplingField, object)>();
         foreach (var field in SamplingField.All)
         {
-            // A file's metadata is input like any other: a text that is not a number counts as absent.
+            // A file's metadata is input like any other: what no request could ask for counts as absent.
             var text = field.Metadata is { } key ? facts.SamplingDefaults.GetValueOrDefault(key) : null;
-            if (text is not null && ValueOf(field.Kind, text) is { } value)
+            if (text is not null && ValueOf(field, text) is { } value)
                 values.Add((field, value));
         }
         var most = facts.SamplingDefaults.GetValueOrDefault("max_tokens");
@@ -357,16 +357,12 @@ internal sealed record SamplingPatch(IReadOnlyList<(SamplingField Field, object 
         };
     }
 
-    private static object? ValueOf(SamplingKind kind, string text)
+    // A seed of -1 is absent as well, and so a random one.
+    private static object? ValueOf(SamplingField field, string text) => field.Kind switch
     {
-        if (kind == SamplingKind.Flag)
-            return bool.TryParse(text, out var flag) ? (object)flag : null;
-        if (kind == SamplingKind.Texts)
-            return text.Split('\u001f', StringSplitOptions.RemoveEmptyEntries);
-        if (kind == SamplingKind.Seed)
-            return uint.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out var seed) ? (object)seed : null;
-        if (!float.TryParse(text, NumberStyles.Float, CultureInfo.InvariantCulture, out var number) || !float.IsFinite(number))
-            return null;
-        return kind == SamplingKind.Whole ? (object)(int)number : number;
-    }
+        SamplingKind.Flag => bool.TryParse(text, out var flag) ? (object)flag : null,
+        SamplingKind.Texts => text.Split('\u001f', StringSplitOptions.RemoveEmptyEntries),
+        SamplingKind.Seed => uint.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out var seed) ? (object)seed : null,
+        _ => field.Number(text),
+    };
 }
