@@ -38,8 +38,8 @@ internal sealed class AnswerClock
     /// <summary>The request has arrived in the pipeline; a clock that was made before counts from here.</summary>
     public void Arrive() => _arrived = Stopwatch.GetTimestamp();
 
-    /// <summary>The chat template was rendered.</summary>
-    public void Rendered() => _templateMilliseconds = Elapsed.TotalMilliseconds;
+    /// <summary>The chat template was rendered, which took this long.</summary>
+    public void Rendered(double milliseconds) => _templateMilliseconds = milliseconds;
 
     /// <summary>A request goes to the engine.</summary>
     public void Send()

@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Runtime.CompilerServices;
 using System.Text;
 using Microsoft.Extensions.Logging;
@@ -33,31 +34,31 @@ internal static class ChatPipeline
     /// <summary>
     /// Answers a conversation. <paramref name="logger"/> gets the choice of the chat template; <paramref name="cache"/> may have the
     /// answer; <paramref name="media"/> decodes pictures, with default limits where it is null; <paramref name="own"/> is a template in
-    /// place of the model's; <paramref name="clock"/> lets the caller end the answer with its counts.
+    /// place of the model's; <paramref name="clock"/> lets the caller end the answer with its counts; <paramref name="prepared"/> is what
+    /// several answers have in common.
     /// </summary>
     public static async IAsyncEnumerable<OutputEvent> ChatAsync(
         ModelLease lease, ChatRequest request, [EnumeratorCancellation] CancellationToken cancellation,
         ILogger? logger = null, CachedExecution? cache = null, MediaLoader? media = null, ChatTemplate? own = null,
-        AnswerClock? clock = null)
+        AnswerClock? clock = null, PreparedChat? prepared = null)
     {
-        var template = own ?? await TemplateCache.OfAsync(lease, logger, cancellation).ConfigureAwait(false);
+        var template = own ?? prepared?.Template ?? await TemplateCache.OfAsync(lease, logger, cancellation).ConfigureAwait(false);
         request = await (media ?? MediaLoader.Default).DecodeAsync(lease, request, logger, cancellation).ConfigureAwait(false);
         clock ??= new AnswerClock();
         clock.Arrive();
-        var prompt = template.Render(request, request.AddGenerationPrompt);
-        clock.Rendered();
-        var format = FormatOf(template, request, prompt);
-        var (grammar, trigger) = ConstraintOf(request, format, logger);
+        prepared ??= Prepare(template, request, logger);
+        clock.Rendered(prepared.TemplateMilliseconds);
+        var format = prepared.Format;
         var generation = new GenerationRequest
         {
-            Prompt = prompt,
+            Prompt = prepared.Prompt,
             Options = request.Options with
             {
                 Stop = [.. request.Options.Stop, .. template.Stop],
                 Loras = lease.LorasOver(request.Options.Loras),
             },
-            Grammar = grammar?.Text,
-            GrammarTrigger = trigger,
+            Grammar = prepared.Grammar?.Text,
+            GrammarTrigger = prepared.Trigger,
             ShownControlTokens = request.ReasoningPlace == ReasoningPlace.InText && template.Reasoning is { } shown
                 ? [.. format.VisibleTexts, shown.Open, shown.Close]
                 : format.VisibleTexts,
@@ -95,6 +96,19 @@ internal static class ChatPipeline
             var (called, endsInCall) = parser is null ? (false, false) : (parser.HasCalls, parser.EndsInCall);
             yield return outputEvent with { End = clock.Complete(end, called, endsInCall, reasoningTokens) };
         }
+    }
+
+    /// <summary>
+    /// Renders a conversation, whose media are decoded, and decides what an answer must match. For several answers this is done once.
+    /// </summary>
+    public static PreparedChat Prepare(ChatTemplate template, ChatRequest request, ILogger? logger)
+    {
+        var begun = Stopwatch.GetTimestamp();
+        var prompt = template.Render(request, request.AddGenerationPrompt);
+        var rendered = Stopwatch.GetElapsedTime(begun).TotalMilliseconds;
+        var format = FormatOf(template, request, prompt);
+        var (grammar, trigger) = ConstraintOf(request, format, logger);
+        return new PreparedChat(template, prompt, format, grammar, trigger, rendered);
     }
 
     private static async Task<int> CountTokensAsync(ILoadedModel model, string text, CancellationToken cancellation)
@@ -265,6 +279,16 @@ internal static class ChatPipeline
             tokens is null ? OutputEvent.OfText(text) : OutputEvent.OfText(text) with { Tokens = [.. tokens], Elapsed = clock.Elapsed };
     }
 }
+
+/// <summary>What all answers to one conversation have in common.</summary>
+/// <param name="Template">The chat template.</param>
+/// <param name="Prompt">The conversation as the template wrote it.</param>
+/// <param name="Format">How the model writes reasoning and tool calls.</param>
+/// <param name="Grammar">What an answer must match; null for anything.</param>
+/// <param name="Trigger">The text after which the grammar holds; null from the beginning.</param>
+/// <param name="TemplateMilliseconds">How long the template took.</param>
+internal sealed record PreparedChat(
+    ChatTemplate Template, Prompt Prompt, AnswerFormat Format, Grammar? Grammar, string? Trigger, double TemplateMilliseconds);
 
 /// <summary>
 /// Checks a finished answer against what of its schema the grammar could not express, and logs what is wrong. The answer itself stays:

@@ -47,18 +47,16 @@ internal static class ChatCompletions
         using var controlled = ReasoningControls.Begin(id, request.Request.ReasoningControl);
         var created = DateTimeOffset.UtcNow.ToUnixTimeSeconds();
         var cache = CacheControl.Use(context);
-        // Once for all choices.
+        // Once for all choices. That all are looked up in the cache when the first is asked for, so that the header speaks of all, rests on
+        // it as well: they wait for nothing before.
         var conversation =
             await MediaFields.LoaderOf(context).DecodeAsync(lease, request.Request, logger, token);
+        var prepared = ChatPipeline.Prepare(await TemplateCache.OfAsync(lease, logger, token), conversation, logger);
         if (request.Extras.VerbosePrompt is not null)
-            request = await request.WithPromptAsync(lease, conversation, logger, token);
-        // All choices are looked up when the first is asked for, so that the header speaks of all: a template that is not known yet would
-        // part them.
-        if (request.Choices > 1)
-            await TemplateCache.OfAsync(lease, logger, token);
+            request = request.WithPrompt(await prepared.Prompt.TextReadByAsync(lease.Model, token));
         var choices = Enumerable.Range(0, request.Choices)
-            .Select(i => ChatPipeline.ChatAsync(
-                lease, conversation with { Options = conversation.Options.ForChoice(i) }, token, logger, cache)).ToArray();
+            .Select(i => ChatPipeline.ChatAsync(lease, conversation with { Options = conversation.Options.ForChoice(i) }, token, logger,
+                cache, prepared: prepared)).ToArray();
         if (request.Stream)
         {
             var writer = new ChatStreamWriter(id, created, name, request.IncludeUsage, request.Choices, request.Extras);

@@ -1,6 +1,5 @@
 using Microsoft.Extensions.Logging;
 using Shimmy.Chat.Messages;
-using Shimmy.Chat.Templates;
 using Shimmy.Engine;
 using Shimmy.Http;
 using Shimmy.Models.Residency;
@@ -71,12 +70,5 @@ internal sealed record ChatRequestBody(ChatRequest Request, int Choices, bool St
         this with { Request = Request with { Options = Own.With(Sampling, lease.Model.Facts) } };
 
     /// <summary>The request with the prompt that it becomes, as text.</summary>
-    public async Task<ChatRequestBody> WithPromptAsync(
-        ModelLease lease, ChatRequest conversation, ILogger? logger, CancellationToken cancellation)
-    {
-        var template = await TemplateCache.OfAsync(lease, logger, cancellation).ConfigureAwait(false);
-        var prompt = template.Render(conversation, conversation.AddGenerationPrompt);
-        var text = await prompt.TextReadByAsync(lease.Model, cancellation).ConfigureAwait(false);
-        return this with { Extras = Extras with { VerbosePrompt = text } };
-    }
+    public ChatRequestBody WithPrompt(string text) => this with { Extras = Extras with { VerbosePrompt = text } };
 }

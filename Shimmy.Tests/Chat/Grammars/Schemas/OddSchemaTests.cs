@@ -83,6 +83,17 @@ public sealed class OddSchemaTests
     }
 
     [TestMethod]
+    public async Task Several_answers_are_prepared_once()
+    {
+        var body = Bodies("""{"type":"object","properties":{"a":{"type":"any"}}}""").First(body => body.Route == "v1/chat/completions").Auto;
+
+        Log.Lines.Clear();
+        await _server.AnswerAsync("v1/chat/completions", body.Replace("\"max_tokens\"", "\"n\":3,\"max_tokens\"", StringComparison.Ordinal));
+
+        Assert.HasCount(1, Log.Lines.Where(line => line.Contains("not checked against its schema", StringComparison.Ordinal)));
+    }
+
+    [TestMethod]
     [DataRow("""{"type":"object","properties":{"a":{"type":"string"}},"required":null}""")]
     [DataRow("""{"type":"object","properties":{"a":{"type":null,"enum":null,"anyOf":null,"$ref":null,"minimum":null,"pattern":null}}}""")]
     [DataRow("""{"type":"object","properties":null,"additionalProperties":null}""")]
