@@ -15,8 +15,7 @@ internal static class ShownText
     /// <param name="instead">What stands for each hidden character.</param>
     public static string Of(string text, int longest, char instead = '?')
     {
-        var shown = text.Length <= longest ? text
-            : string.Concat(text.AsSpan(0, longest - (char.IsHighSurrogate(text[longest - 1]) ? 1 : 0)), "…");
+        var shown = Cut(text, longest);
         var isFit = true;
         foreach (var character in shown.EnumerateRunes())
             isFit &= !IsHidden(character) && character != Rune.ReplacementChar; // which half a surrogate pair is read as
@@ -27,6 +26,10 @@ internal static class ShownText
             fit.Append(IsHidden(character) ? instead.ToString() : character.ToString());
         return fit.ToString();
     }
+
+    /// <summary>The text, cut where it is long, and never in the middle of a character.</summary>
+    public static string Cut(string text, int longest) => text.Length <= longest ? text
+        : string.Concat(text.AsSpan(0, longest - (char.IsHighSurrogate(text[longest - 1]) ? 1 : 0)), "…");
 
     /// <summary>Whether it is a control character, or one that turns the direction of text or cannot be seen.</summary>
     /// <remarks>

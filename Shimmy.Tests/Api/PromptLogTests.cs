@@ -16,9 +16,9 @@ public sealed class PromptLogTests : IDisposable
     {
         await using var server = await StartAsync();
         await server.AnswerAsync("v1/completions",
-            """{"model":"talker","prompt":"a\n2026-01-01 INF shimmy: forged\r\u001b[2J\u2028\\n"}""");
+            """{"model":"talker","prompt":"a\n2026-01-01 INF shimmy: forged\r\u001b[2J\u2028\\n\u202e\udb40\udc41 👩‍🚀"}""");
 
-        Assert.EndsWith(@": a\n2026-01-01 INF shimmy: forged\r\u001b[2J\u2028\\n", (await _log.WaitForAsync("prompt of request ")).TrimEnd());
+        Assert.EndsWith(@": a\n2026-01-01 INF shimmy: forged\r\u001b[2J\u2028\\n\u202e\U000e0041 👩‍🚀", (await _log.WaitForAsync("prompt of request ")).TrimEnd());
     }
 
     [TestMethod]

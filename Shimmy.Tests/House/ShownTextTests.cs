@@ -1,3 +1,6 @@
+using Microsoft.Extensions.Logging;
+using Shimmy.Cli.Servers;
+using Shimmy.Observability;
 using Shimmy.Tests.Fixtures;
 
 namespace Shimmy.Tests.House;
@@ -19,6 +22,29 @@ public sealed class ShownTextTests
 
     [TestMethod]
     public void Half_a_surrogate_pair_is_shown_as_unknown() => Assert.AreEqual("half \uFFFD", ShownText.Of("half " + '\uD83D', 100));
+
+    [TestMethod]
+    public void No_character_is_cut_in_two()
+    {
+        Assert.AreEqual("ab…", ShownText.Cut("ab😀c", 3));
+        Assert.AreEqual("ab😀…", ShownText.Cut("ab😀c", 4));
+        using var tail = new LogTail();
+        var (line, cut) = (new string('a', 1999) + "😀", new string('a', 1999) + "…");
+        tail.CreateLogger("shimmy").Log(LogLevel.Information, default, line, null, (text, _) => text);
+        Assert.AreEqual(cut, tail.After(0).Single().Text);
+    }
+
+    [TestMethod]
+    [DataRow("""{"error":{"message":"no\u001b]0;title\u0007 model\u202e","code":"c"}}""", "no ]0;title  model ")]
+    [DataRow("""{"error":"no\u001b[2J"}""", "no [2J")]
+    [DataRow("no JSON\u001b[2J", "no JSON [2J")]
+    public void A_server_that_refuses_does_not_steer_the_terminal(string body, string text)
+    {
+        var refusal = new ServerRefusal("http://a", 400, body);
+
+        Assert.AreEqual(text, refusal.Text);
+        Assert.AreEqual($"http://a answers 400: {text}", refusal.Message);
+    }
 
     [TestMethod]
     public void A_file_that_cannot_be_put_in_place_leaves_nothing_beside_it()

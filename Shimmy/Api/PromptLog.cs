@@ -25,22 +25,22 @@ internal sealed partial class PromptLog(ILogger logger, string requestId, Reques
         LogPrompt(logger, requestId, OnOneLine(text));
     }
 
-    // Log injection: a prompt may not forge lines of the log, nor send escape sequences to the terminal that shows it.
+    // Log injection: a prompt may not forge lines of the log, nor steer the terminal that shows it, nor turn its direction.
     private static string OnOneLine(string text)
     {
         var line = new StringBuilder(text.Length);
-        foreach (var character in text)
+        foreach (var character in text.EnumerateRunes())
         {
-            _ = character switch
+            _ = character.Value switch
             {
                 '\n' => line.Append("\\n"),
                 '\r' => line.Append("\\r"),
                 '\t' => line.Append("\\t"),
                 '\\' => line.Append("\\\\"),
-                _ when char.IsControl(character)
-                    || char.GetUnicodeCategory(character) is UnicodeCategory.LineSeparator or UnicodeCategory.ParagraphSeparator
-                    => line.Append(CultureInfo.InvariantCulture, $"\\u{(int)character:x4}"),
-                _ => line.Append(character),
+                > char.MaxValue and var hidden when ShownText.IsHidden(character)
+                    => line.Append(CultureInfo.InvariantCulture, $"\\U{hidden:x8}"),
+                var hidden when ShownText.IsHidden(character) => line.Append(CultureInfo.InvariantCulture, $"\\u{hidden:x4}"),
+                _ => line.Append(character.ToString()),
             };
         }
         return line.ToString();

@@ -252,8 +252,7 @@ internal sealed class RequestFields
     public static string Quote(string text) => $"'{Shorten(text)}'";
 
     /// <summary>A client's text, cut where it is too long for an error message.</summary>
-    public static string Shorten(string text, int longest = LongestQuote) =>
-        text.Length <= longest ? text : $"{text.AsSpan(0, longest - (char.IsHighSurrogate(text[longest - 1]) ? 1 : 0))}…";
+    public static string Shorten(string text, int longest = LongestQuote) => ShownText.Cut(text, longest);
 
     private static RequestFields OfBody(JsonDocument document)
     {

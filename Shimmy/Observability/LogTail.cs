@@ -31,7 +31,7 @@ internal sealed class LogTail : ILoggerProvider
 
     private void Add(LogLevel level, string category, string text)
     {
-        var cut = text.Length > LongestLine ? string.Concat(text.AsSpan(0, LongestLine), "…") : text;
+        var cut = ShownText.Cut(text, LongestLine);
         lock (_lock)
         {
             if (_lines.Count == Most)

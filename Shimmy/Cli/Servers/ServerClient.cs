@@ -185,7 +185,8 @@ internal sealed class ServerClient : IDisposable
 /// <summary>A server refused a request: its status and what its error body says.</summary>
 internal sealed class ServerRefusal : CommandException
 {
-    private const int Shown = 200;
+    private const int LongestText = 2000;
+    private const int LongestBody = 200;
     private const int BadGateway = 502;
 
     /// <summary>A refusal by its status and its body.</summary>
@@ -203,13 +204,19 @@ internal sealed class ServerRefusal : CommandException
     /// <summary>The status, which is 200 where the refusal came in the middle of a stream.</summary>
     public int Status { get; }
 
-    /// <summary>The server's own words.</summary>
+    /// <summary>The server's own words, without what would steer the terminal that shows them: any program may listen there.</summary>
     public string Text { get; }
 
     /// <summary>OpenAI's code of the error; null where the body has none.</summary>
     public string? Code { get; }
 
-    private static (string Text, string? Code) Read(string text)
+    private static (string Text, string? Code) Read(string body)
+    {
+        var (text, code) = Parse(body);
+        return (ShownText.Of(text, LongestText, instead: ' '), code);
+    }
+
+    private static (string Text, string? Code) Parse(string text)
     {
         try
         {
@@ -222,7 +229,7 @@ internal sealed class ServerRefusal : CommandException
         }
         catch (Exception e) when (e is JsonException or KeyNotFoundException or InvalidOperationException)
         {
-            return (text.Length > Shown ? text[..Shown] : text, null);
+            return (ShownText.Cut(text, LongestBody), null);
         }
     }
 }

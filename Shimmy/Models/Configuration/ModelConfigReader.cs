@@ -251,11 +251,7 @@ internal sealed class ModelConfigReader(HostEnvironment host, string folder)
     private static ConfigException Unknown(string at, IReadOnlyList<string> fields) =>
         new($"{at}: unknown field; allowed are {string.Join(", ", fields)}");
 
-    private static string Shown(JsonElement value)
-    {
-        var text = value.GetRawText().ReplaceLineEndings(" ");
-        return text.Length <= 40 ? text : string.Concat(text.AsSpan(0, 40), "…");
-    }
+    private static string Shown(JsonElement value) => ShownText.Of(value.GetRawText().ReplaceLineEndings(" "), 40);
 
     // A model while its fields are read.
     private sealed class Reading
