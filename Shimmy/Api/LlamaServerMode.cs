@@ -110,7 +110,7 @@ internal sealed record LlamaServerMode
 
     /// <summary>llama-server's word for how a model of a router stands.</summary>
     public static string StatusOf(ModelResidency residency, ModelEntry entry) =>
-        residency.Resident.FirstOrDefault(model => model.Entry.Name == entry.Name)?.State switch
+        residency.Find(entry.Name)?.State switch
         {
             ResidencyState.Waiting or ResidencyState.Loading => "loading",
             ResidencyState.Ready or ResidencyState.Draining => "loaded",

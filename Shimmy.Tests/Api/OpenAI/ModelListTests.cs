@@ -1,4 +1,5 @@
 using System.Net;
+using Shimmy.Models;
 using Shimmy.Tests.Fixtures.Servers;
 
 namespace Shimmy.Tests.Api.OpenAI;
@@ -43,6 +44,17 @@ public sealed class ModelListTests
     {
         await using var server = await ServerFixture.StartAsync(models: ["talker", "people/other:7b"]);
         Assert.AreEqual(expected, await server.Client.GetStringAsync("v1/models/" + id));
+    }
+
+    [TestMethod]
+    public async Task A_model_in_memory_is_found_whatever_the_case_of_its_name()
+    {
+        // As after a configuration that spells it otherwise was read again.
+        await using var server = await ServerFixture.StartAsync(models: ["talker"]);
+        (await server.Residency.AcquireAsync(new ModelEntry { Name = "Talker", Path = "/nowhere/talker.gguf" })).Dispose();
+
+        Assert.Contains("\"n_vocab\"", await server.Client.GetStringAsync("v1/models"));
+        Assert.IsFalse((await server.JsonAsync("props")).GetProperty("is_sleeping").GetBoolean());
     }
 
     [TestMethod]

@@ -40,8 +40,8 @@ internal static class LlamaFacts
 
     /// <summary>The model in memory; null where it is not.</summary>
     public static ILoadedModel? LoadedOf(HttpContext context, ModelEntry entry) =>
-        context.RequestServices.GetRequiredService<ModelResidency>().Resident
-            .FirstOrDefault(model => model.State == ResidencyState.Ready && model.Entry.Name == entry.Name)?.Model;
+        context.RequestServices.GetRequiredService<ModelResidency>().Find(entry.Name) is { State: ResidencyState.Ready } found
+            ? found.Model : null;
 
     /// <summary>
     /// That model, loaded. Throws <see cref="ApiException"/> where it is not, and a router does not load by itself.
@@ -110,7 +110,7 @@ internal static class LlamaFacts
             json.WriteString("bos_token", facts0.BosText ?? "");
             json.WriteString("eos_token", facts0.EosText ?? "");
             json.WriteString("build_info", LlamaServerMode.BuildInfo);
-            json.WriteBoolean("is_sleeping", !residency.Resident.Any(model => model.Entry.Name == entry.Name));
+            json.WriteBoolean("is_sleeping", residency.Find(entry.Name) is null);
             json.WriteEndObject();
         });
     }

@@ -112,8 +112,7 @@ internal static class ModelLifecycle
 
     private static Task WriteStatusAsync(HttpContext context, ModelEntry entry, long? needs = null)
     {
-        var resident = ResidencyOf(context).Resident
-            .FirstOrDefault(model => string.Equals(model.Entry.Name, entry.Name, StringComparison.OrdinalIgnoreCase));
+        var resident = ResidencyOf(context).Find(entry.Name);
         return JsonResponse.WriteAsync(context, json =>
         {
             json.WriteStartObject();

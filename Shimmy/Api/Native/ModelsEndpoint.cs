@@ -46,12 +46,9 @@ internal static class ModelsEndpoint
     private static void WriteModels(Utf8JsonWriter json, HttpContext context, ModelRegistry registry)
     {
         var residency = context.RequestServices.GetRequiredService<ModelResidency>();
-        var loaded = residency.Resident
-            .Where(model => model.Model is not null)
-            .ToLookup(model => model.Entry.Name, model => model.Model, StringComparer.OrdinalIgnoreCase);
         json.WriteStartArray("models");
         foreach (var entry in registry.Entries)
-            Write(json, entry, loaded[entry.Name].FirstOrDefault(), residency);
+            Write(json, entry, residency.Find(entry.Name)?.Model, residency);
         json.WriteEndArray();
         json.WriteStartArray("skipped");
         foreach (var file in registry.LastScan.Skipped)

@@ -53,9 +53,10 @@ internal static class Listings
     public static void WriteCapabilities(HttpContext context, Utf8JsonWriter json, ModelEntry entry)
     {
         json.WriteStartArray("capabilities");
-        foreach (var capability in context.RequestServices.GetRequiredService<ModelResidency>().AsLoaded(entry).Capabilities)
+        var residency = context.RequestServices.GetRequiredService<ModelResidency>();
+        foreach (var capability in residency.AsLoaded(entry).Capabilities)
             json.WriteStringValue(capability);
-        if (entry.Inserts || LoadedIn(context)[entry.Name].Any(model => model.Model!.Facts.FillInTheMiddle is not null))
+        if (entry.Inserts || residency.Find(entry.Name)?.Model?.Facts.FillInTheMiddle is not null)
             json.WriteStringValue("insert"u8);
         json.WriteEndArray();
     }
@@ -106,8 +107,8 @@ internal static class Listings
     private static async Task HandlePs(HttpContext context)
     {
         var digests = context.RequestServices.GetRequiredService<FileDigests>();
-        var loaded = LoadedIn(context).SelectMany(models => models).Select(model => (Model: model, Ends: EndOf(model)))
-            .OrderByDescending(pair => pair.Ends).ToList();
+        var loaded = context.RequestServices.GetRequiredService<ModelResidency>().Resident.Where(model => model.Model is not null)
+            .Select(model => (Model: model, Ends: EndOf(model))).OrderByDescending(pair => pair.Ends).ToList();
         await digests.SettleAsync(loaded.Select(pair => pair.Model.Entry), LongestWait, context.RequestAborted);
         await JsonResponse.WriteAsync(context, json =>
         {
@@ -133,11 +134,6 @@ internal static class Listings
             json.WriteEndObject();
         });
     }
-
-    private static ILookup<string, ResidentModel> LoadedIn(HttpContext context) =>
-        context.RequestServices.GetRequiredService<ModelResidency>().Resident
-            .Where(model => model.Model is not null)
-            .ToLookup(model => model.Entry.Name, StringComparer.OrdinalIgnoreCase);
 
     private static void WriteName(Utf8JsonWriter json, string name)
     {

@@ -183,8 +183,7 @@ internal sealed record CallOptions(SamplingPatch Sampling, int? Context, LoadOve
     {
         var asked = before ?? LoadOverride.None;
         var changed = asked;
-        var loaded = residency.Resident
-            .FirstOrDefault(model => string.Equals(model.Entry.Name, entry.Name, StringComparison.OrdinalIgnoreCase))?.Load;
+        var loaded = residency.Find(entry.Name)?.Load;
         if (loaded is not null && LoadNames.Count > 0)
         {
             if (loaded.IsFirstReport(nameof(OptionLog.TooLate)))

@@ -106,7 +106,7 @@ internal static class ModelList
     // llama-server's.
     private static void WriteMeta(Utf8JsonWriter json, ModelEntry entry, ModelResidency residency)
     {
-        var facts = residency.Resident.FirstOrDefault(model => model.Entry.Name == entry.Name)?.Model?.Facts;
+        var facts = residency.Find(entry.Name)?.Model?.Facts;
         json.WriteStartObject("meta");
         if (facts is not null)
         {

@@ -75,12 +75,16 @@ internal sealed class ModelResidency : IAsyncDisposable
     {
         get
         {
-            ResidentModel[] resident;
             lock (_lock)
-                resident = [.. _slots.Values.Select(slot => slot.ToStatus())];
-            Array.Sort(resident, static (a, b) => NameComparer.Compare(a.Entry.Name, b.Entry.Name));
-            return resident;
+                return [.. _slots.Values.OrderBy(slot => slot.Entry.Name, NameComparer).Select(slot => slot.ToStatus())];
         }
+    }
+
+    /// <summary>The status of one of them, whatever the case of the name; null for a model that has no slot.</summary>
+    public ResidentModel? Find(string name)
+    {
+        lock (_lock)
+            return _slots.GetValueOrDefault(name)?.ToStatus();
     }
 
     /// <summary>Counts of loads, evictions and crashes, for metrics.</summary>
@@ -217,10 +221,6 @@ internal sealed class ModelResidency : IAsyncDisposable
         await _deadlineTimer.DisposeAsync().ConfigureAwait(false);
         await _work.EndAsync().ConfigureAwait(false);
     }
-
-    /// <summary>The entry; where it is loaded, it sees and hears as the model really does.</summary>
-    public ModelEntry AsLoaded(ModelEntry entry) => Resident.FirstOrDefault(one => one.Entry.Name == entry.Name)?.Model?.Facts is { } facts
-        ? entry with { Sees = facts.CanSee, Hears = facts.CanHear } : entry;
 
     /// <summary>
     /// Tokens that one request may use of a model: of a load, the last one where there was one; else as it would be asked for.

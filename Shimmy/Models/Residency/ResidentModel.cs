@@ -39,6 +39,14 @@ internal sealed record ResidentModel
     public ILoadedModel? Model => Load?.Model;
 }
 
+/// <summary>What loads have found out, beside what entries say.</summary>
+internal static class LoadedEntries
+{
+    /// <summary>The entry; where it is loaded, it sees and hears as the model really does.</summary>
+    public static ModelEntry AsLoaded(this ModelResidency residency, ModelEntry entry) =>
+        residency.Find(entry.Name)?.Model?.Facts is { } facts ? entry with { Sees = facts.CanSee, Hears = facts.CanHear } : entry;
+}
+
 /// <summary>States of a slot; the transitions are drawn at <see cref="ModelResidency"/>.</summary>
 internal enum ResidencyState
 {
