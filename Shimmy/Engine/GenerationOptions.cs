@@ -90,6 +90,21 @@ public sealed record GenerationOptions
     /// <summary>How much of its past adaptive-p remembers, 0 to 0.99.</summary>
     public float AdaptiveDecay { get; init; } = 0.9f;
 
+    /// <summary>Whether XTC excludes tokens at random, even at temperature 0.</summary>
+    public bool DrawsByXtc => this is { XtcProbability: > 0, XtcThreshold: <= 0.5f };
+
+    /// <summary>
+    /// Whether chance has no part in an answer: temperature 0 leaves one token to draw, unless the request's own order has no such stage.
+    /// </summary>
+    public bool HasNoChance => Temperature <= 0 && !DrawsByXtc && Samplers?.Contains(SamplerKind.Temperature) != false;
+
+    /// <summary>
+    /// Whether each token is the most likely one that penalties and DRY leave, whatever the stages say that only narrow or weigh a choice
+    /// (<see cref="SamplingField.OnlyByChance"/>). The worker leaves these out then, and the key of the response cache their fields. Stages
+    /// that may drop the most likely token are named here.
+    /// </summary>
+    public bool TakesLikeliest => HasNoChance && TypicalP >= 1 && this is { Mirostat: 0, Samplers: null, AfterSampling: false };
+
     /// <summary>Added to the logits of single tokens; negative infinity bans one.</summary>
     public IReadOnlyList<LogitBias> LogitBias { get; init; } = [];
 

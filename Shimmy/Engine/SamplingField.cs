@@ -241,8 +241,8 @@ internal sealed class SamplingField
     public string? Metadata { get; private init; }
 
     /// <summary>
-    /// Whether it only narrows or weighs a choice that chance makes. At temperature 0 it changes no answer then, and is left out of the key
-    /// of the response cache.
+    /// Whether it only narrows or weighs a choice that chance makes. It changes no answer where the likeliest token is taken
+    /// (<see cref="GenerationOptions.TakesLikeliest"/>), and is left out of the key of the response cache then.
     /// </summary>
     public bool OnlyByChance { get; private init; }
 

@@ -25,18 +25,29 @@ public sealed class CacheKeyTests
     }
 
     [TestMethod]
+    public void An_answer_is_kept_where_chance_has_no_part_in_it()
+    {
+        var greedy = new GenerationOptions { Temperature = 0 };
+        Assert.IsTrue(CachedExecution.IsDetermined(greedy with { Samplers = [SamplerKind.TopK, SamplerKind.Temperature] }));
+        Assert.IsFalse(CachedExecution.IsDetermined(greedy with { Samplers = [SamplerKind.TopK] }), "no stage looks at the temperature");
+        Assert.IsFalse(CachedExecution.IsDetermined(greedy with { XtcProbability = 0.5f }));
+        Assert.IsFalse(CachedExecution.IsDetermined(new GenerationOptions()));
+    }
+
+    [TestMethod]
     public async Task Every_option_counts()
     {
         var model = await LoadAsync(new ModelSpec { Name = "m", Path = "/nowhere/m.gguf" });
         var keys = new Dictionary<CacheKey, string> { [CacheKey.Of(model, Request, null)] = "the request itself" };
-        foreach (var property in typeof(GenerationOptions).GetProperties(BindingFlags.Public | BindingFlags.Instance))
+        PropertyInfo[] properties = [.. typeof(GenerationOptions).GetProperties().Where(property => property.CanWrite)];
+        foreach (var property in properties)
         {
             var options = Request.Options with { };
             property.SetValue(options, Other(property.GetValue(options), property.PropertyType));
             var key = CacheKey.Of(model, Request with { Options = options }, null);
             Assert.IsTrue(keys.TryAdd(key, property.Name), $"{property.Name} makes no difference to {keys.GetValueOrDefault(key)}");
         }
-        Assert.HasCount(typeof(GenerationOptions).GetProperties().Length + 1, keys);
+        Assert.HasCount(properties.Length + 1, keys);
     }
 
     [TestMethod]
@@ -62,6 +73,8 @@ public sealed class CacheKeyTests
             best with { MaxTokens = 3 }, best with { Stop = ["x"] }, best with { TopLogProbabilities = 1 },
                 best with { Mirostat = 2 }, best with { Mirostat = 2, Seed = 1 },
             best with { TypicalP = 0.5f }, best with { TypicalP = 0.5f, TopK = 1 },
+            // How many tokens are left is what is reported.
+            best with { AfterSampling = true }, best with { AfterSampling = true, TopK = 1 },
                 best with { XtcProbability = 0.5f, Seed = 1 }, best with { XtcProbability = 0.5f, Seed = 2 },
         ];
         Assert.HasCount(others.Length, others.Select(Of).Distinct().ToList());

@@ -66,14 +66,9 @@ internal readonly record struct CacheKey(UInt128 High, UInt128 Low)
     private static void Append(IncrementalHash hash, int number) =>
         hash.AppendData(MemoryMarshal.AsBytes(new ReadOnlySpan<int>(in number)));
 
-    /// <summary>Whether XTC excludes tokens at random, even at temperature 0 (see Worker/Sampling).</summary>
-    public static bool DrawsByXtc(GenerationOptions options) => options is { XtcProbability: > 0, XtcThreshold: <= 0.5f };
-
-    // At temperature 0 the sampler takes the most likely token, so samplers that only remove less likely ones have no effect. Typical
-    // sampling and XTC may remove the most likely one; then the others have an effect as well.
     private static GenerationOptions Effective(GenerationOptions options)
     {
-        if (options.Temperature > 0 || options.Samplers is not null || options.Mirostat != 0 || options.TypicalP < 1 || DrawsByXtc(options))
+        if (!options.TakesLikeliest)
             return options;
         var effective = options;
         foreach (var field in SamplingField.All)

@@ -77,7 +77,7 @@ internal sealed class CachedExecution(ResponseCache cache, CachePolicy policy, A
     /// </summary>
     public static bool IsDetermined(GenerationOptions options) =>
         options is { PromptMilliseconds: null, PredictMilliseconds: null }
-        && (options.Seed is not null || (options.Temperature <= 0 && !CacheKey.DrawsByXtc(options)));
+        && (options.Seed is not null || options.HasNoChance);
 
     // With greedy sampling the seed is not part of the key, so the stored answer may have another one.
     private static IEnumerable<OutputEvent> Kept(GenerationRequest request, ReadOnlyMemory<byte> stored)

@@ -76,8 +76,7 @@ internal sealed class Sampler : IDisposable
                 _chain.AddMirostatV2(seed, options.MirostatTau, options.MirostatEta);
             return;
         }
-        // At temperature 0, stages that keep the best token need not run unless another may drop it.
-        if (options.Temperature <= 0f && !stages.Exists(stage => stage.MayDropBest))
+        if (options.TakesLikeliest)
             stages.RemoveAll(stage => !stage.LooksBack);
         _greedy = stages.Count == 0;
         if (stages is [{ Kind: SamplerKind.TopK }, ..])
@@ -107,9 +106,6 @@ internal sealed class Sampler : IDisposable
         // It weighs tokens by those before them.
         public bool LooksBack { get; init; }
 
-        // It may drop the most likely token.
-        public bool MayDropBest { get; init; }
-
         // It applies only where a request names it.
         public bool ByNameAlone { get; init; }
     }
@@ -121,11 +117,11 @@ internal sealed class Sampler : IDisposable
             o.DryMultiplier, o.DryBase, o.DryAllowedLength, parts.Within(o.DryPenaltyLastN), o.DrySequenceBreakers)) { LooksBack = true },
         new(SamplerKind.TopNSigma, o => o.TopNSigma > 0f, (chain, o, _) => chain.AddTopNSigma(o.TopNSigma)),
         new(SamplerKind.TopK, o => o.TopK > 0, (chain, o, _) => chain.AddTopK(Math.Max(o.TopK, 0))),
-        new(SamplerKind.Typical, o => o.TypicalP < 1f, (chain, o, _) => chain.AddTypical(o.TypicalP, o.MinKeep)) { MayDropBest = true },
+        new(SamplerKind.Typical, o => o.TypicalP < 1f, (chain, o, _) => chain.AddTypical(o.TypicalP, o.MinKeep)),
         new(SamplerKind.TopP, o => o.TopP < 1f, (chain, o, _) => chain.AddTopP(o.TopP, o.MinKeep)),
         new(SamplerKind.MinP, o => o.MinP > 0f, (chain, o, _) => chain.AddMinP(o.MinP, o.MinKeep)),
-        new(SamplerKind.Xtc, o => o is { XtcProbability: > 0f, XtcThreshold: <= 0.5f },
-            (chain, o, parts) => chain.AddXtc(o.XtcProbability, o.XtcThreshold, parts.Seed, o.MinKeep)) { MayDropBest = true },
+        new(SamplerKind.Xtc, o => o.DrawsByXtc,
+            (chain, o, parts) => chain.AddXtc(o.XtcProbability, o.XtcThreshold, parts.Seed, o.MinKeep)),
         new(SamplerKind.Temperature, o => o.Temperature > 0f, (chain, o, _) =>
         {
             if (o.DynamicTemperatureRange > 0f)
