@@ -1,3 +1,4 @@
+using System.Text;
 using System.Text.Json;
 using Shimmy.Chat.Grammars.Schemas;
 using Shimmy.Engine;
@@ -136,6 +137,32 @@ public sealed class SamplerChainTests
     }
 
     [TestMethod]
+    [DataRow(0)]
+    [DataRow(1)]
+    public async Task A_grammar_holds_behind_its_trigger_wherever_a_token_has_that(int within)
+    {
+        var free = await RunAsync(_worker, Greedy("Once upon a time", 40));
+        // The end of a token, since the grammar judges what follows in it; and nowhere before.
+        var pieces = free.Tokens.Select(_direct.TextOf).ToArray();
+        var trigger = pieces.Where((piece, i) => piece.Length >= 3 && piece.All(char.IsAsciiLetter)
+            && !string.Concat(pieces.Take(i)).Contains(piece[within..], StringComparison.Ordinal)).First()[within..];
+
+        var bound = await RunAsync(_worker, Greedy("Once upon a time", 40) with { Grammar = "root ::= \"zqz\"", GrammarTrigger = trigger });
+
+        var answer = Encoding.UTF8.GetString(bound.Bytes.ToArray());
+        Assert.MatchesRegex($"{trigger}[ \\n]{{0,4}}zqz$", answer);
+    }
+
+    [TestMethod]
+    public async Task A_grammar_that_is_wrong_is_refused_before_its_trigger()
+    {
+        var error = await Assert.ThrowsExactlyAsync<EngineException>(() =>
+            RunAsync(_worker, Greedy("Once upon a time", 4) with { Grammar = "root ::= nothing", GrammarTrigger = "never" }));
+
+        Assert.AreEqual((EngineFailure.InvalidRequest, "grammar"), (error.Failure, error.Option));
+    }
+
+    [TestMethod]
     public void Another_seed_and_each_setting_make_a_difference()
     {
         var prompt = Prompt.FromText("Once upon a time");
@@ -164,6 +191,9 @@ internal sealed class SamplerChain : IDisposable
         _model = LlamaModel.Load(spec, _ => { });
         _batch = new DecodeBatch(_model.BatchSize);
     }
+
+    /// <summary>The text of a token.</summary>
+    public string TextOf(int token) => Encoding.UTF8.GetString(_model.Vocabulary.Piece(token).Span);
 
     /// <summary>The tokens that follow a prompt, up to one that ends the text.</summary>
     public List<int> Draw(Prompt prompt, GenerationOptions options)

@@ -5,8 +5,8 @@ using Shimmy.Engine.Grammars;
 namespace Shimmy.Chat.Grammars;
 
 /// <summary>
-/// A GBNF grammar that <see cref="GrammarCheck"/> has accepted. The type is the proof: a text is parsed once, where it enters or is
-/// compiled, and no later stage checks it again.
+/// A GBNF grammar that <see cref="GrammarCheck"/> has accepted. The type is the proof: a text is checked where it enters or is compiled,
+/// and no later stage of the server checks it again. llama.cpp parses it for itself, in the worker.
 /// </summary>
 internal sealed record Grammar
 {

@@ -28,6 +28,9 @@ internal sealed class GrammarMask : IDisposable
     private readonly GrammarStateCache _states;
     private readonly GrammarTrigger? _trigger;
     private SamplerHandle? _grammar;
+
+    // What follows the trigger where a token begins with it; null where that is not awaited.
+    private SamplerHandle? _awaited;
     private GrammarPath _path = GrammarPath.None;
     private bool _betweenCharacters = true;
 
@@ -49,20 +52,24 @@ internal sealed class GrammarMask : IDisposable
         if (request.Grammar is not { } grammar)
             return;
         // Parsed in any case, so that one that is wrong is refused before anything is generated.
-        _grammar = Parse(vocabulary, grammar, GrammarTrigger.Root);
         if (request.GrammarTrigger is not { Length: > 0 } trigger)
         {
+            _grammar = Parse(vocabulary, grammar, GrammarTrigger.Root);
             _path = PathOf(grammar, GrammarTrigger.Root);
             return;
         }
 
-        _grammar.Dispose();
-        _grammar = null;
+        // The form that the answer most likely needs, so that nothing is parsed between its tokens.
+        _awaited = Parse(vocabulary, GrammarTrigger.After(trigger, grammar), GrammarTrigger.RootAfterLead);
         _trigger = new GrammarTrigger(trigger, lead =>
         {
             var text = GrammarTrigger.After(lead, grammar);
             _path = PathOf(text, GrammarTrigger.RootAfterLead);
-            return Parse(vocabulary, text, GrammarTrigger.RootAfterLead);
+            if (lead != trigger)
+                return Parse(vocabulary, text, GrammarTrigger.RootAfterLead);
+            var awaited = _awaited!;
+            _awaited = null;
+            return awaited;
         });
     }
 
@@ -141,7 +148,11 @@ internal sealed class GrammarMask : IDisposable
     }
 
     /// <inheritdoc/>
-    public void Dispose() => _grammar?.Dispose();
+    public void Dispose()
+    {
+        _grammar?.Dispose();
+        _awaited?.Dispose();
+    }
 
     // The tokens that hold the trigger are tested like all others; where the grammar refuses one, the answer stays unconstrained.
     private void Begin(SamplerHandle grammar, IReadOnlyList<int> tokens)
