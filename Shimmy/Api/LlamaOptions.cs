@@ -96,10 +96,14 @@ internal sealed record LlamaOptions
     /// llama-server's <c>n_probs</c>, the other name of OpenAI's log probabilities; null where none are asked for, and of another server.
     /// </summary>
     public static int? Probabilities(RequestFields fields, LlamaServerMode mode) =>
-        mode.IsOn && fields.Whole("n_probs", 0, 20) is > 0 and var most ? most : null;
+        mode.IsOn && fields.Whole("n_probs", 0, TokenProbabilities.MostAlternatives) is > 0 and var most ? most : null;
 
-    /// <summary>llama-server's <c>n_cmpl</c>, the other name of <c>n</c>.</summary>
-    public static int? Choices(RequestFields fields, LlamaServerMode mode) => mode.IsOn ? fields.Whole("n_cmpl", 1, 128) : null;
+    /// <summary>Most answers to one prompt.</summary>
+    public const int MostChoices = 128;
+
+    /// <summary>How many answers are asked for: <c>n</c>, whose other name is llama-server's <c>n_cmpl</c>.</summary>
+    public static int Choices(RequestFields fields, LlamaServerMode mode) =>
+        Larger(fields.Whole("n", 1, MostChoices), mode.IsOn ? fields.Whole("n_cmpl", 1, MostChoices) : null) ?? 1;
 
     /// <summary>The larger of what two names of one field say; null where neither says anything.</summary>
     public static int? Larger(int? one, int? other) => one > other || other is null ? one : other;

@@ -10,12 +10,15 @@ namespace Shimmy.Api;
 /// </summary>
 internal static class TokenProbabilities
 {
+    /// <summary>Most alternatives to each token.</summary>
+    public const int MostAlternatives = 20;
+
     /// <summary>How many alternatives to each token are asked for; null where no probabilities are.</summary>
     /// <param name="fields">The request.</param>
     /// <param name="needsFlag">Whether alternatives that are asked for without <c>logprobs</c> are an error; else they are none.</param>
     public static int? Read(RequestFields fields, bool needsFlag = true)
     {
-        var top = fields.Whole("top_logprobs", 0, 20);
+        var top = fields.Whole("top_logprobs", 0, MostAlternatives);
         var wanted = fields.Flag("logprobs") ?? false;
         if (top > 0 && !wanted && needsFlag)
             throw ApiException.BadField("top_logprobs", "needs logprobs to be true");

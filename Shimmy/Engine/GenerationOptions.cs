@@ -30,13 +30,13 @@ public sealed record GenerationOptions
     /// <summary>Keep this many most likely tokens; 0 is off.</summary>
     public int TopK { get; init; } = 40;
 
-    /// <summary>Nucleus sampling (Holtzman et al. 2019), in (0, 1]; 1 is off.</summary>
+    /// <summary>Nucleus sampling (Holtzman et al. 2019), in [0, 1]; 1 is off.</summary>
     public float TopP { get; init; } = 0.95f;
 
     /// <summary>Drop tokens less likely than this share of the most likely one, in [0, 1]; 0 is off.</summary>
     public float MinP { get; init; } = 0.05f;
 
-    /// <summary>Locally typical sampling (Meister et al. 2022), in (0, 1]; 1 is off.</summary>
+    /// <summary>Locally typical sampling (Meister et al. 2022), in [0, 1]; 1 is off.</summary>
     public float TypicalP { get; init; } = 1f;
 
     /// <summary>Keep tokens within this many standard deviations of the best logit (arXiv 2411.07641); negative is off.</summary>
@@ -120,7 +120,7 @@ public sealed record GenerationOptions
     /// <summary>Stop sequences: texts that end the answer and are not part of it. Applied by Chat/Output, not by the worker.</summary>
     public IReadOnlyList<string> Stop { get; init; } = [];
 
-    /// <summary>Report each token's log probability and this many alternatives, 0 to 20; null reports none.</summary>
+    /// <summary>Report each token's log probability and this many alternatives, as many as its dialect has; null reports none.</summary>
     public int? TopLogProbabilities { get; init; }
 
     /// <summary>

@@ -13,7 +13,6 @@ namespace Shimmy.Api.LlamaServer;
 internal sealed record LlamaRequest
 {
     private const int MostAlternatives = 250;
-    private const int MostPlaces = 128;
 
     /// <summary>Answers to each prompt.</summary>
     public int Choices { get; private init; }
@@ -69,7 +68,7 @@ internal sealed record LlamaRequest
         var predict = FirstOf(fields, -1, int.MaxValue, "n_predict", "max_completion_tokens", "max_tokens");
         return new LlamaRequest
         {
-            Choices = FirstOf(fields, 1, MostPlaces, "n_cmpl", "n") ?? 1,
+            Choices = FirstOf(fields, 1, LlamaOptions.MostChoices, "n_cmpl", "n") ?? 1,
             Stream = stream,
             ReturnsTokens = fields.Flag("return_tokens") ?? false,
             ReportsTimings = fields.Flag("timings_per_token") ?? false,

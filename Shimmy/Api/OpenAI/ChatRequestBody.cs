@@ -53,7 +53,7 @@ internal sealed record ChatRequestBody(ChatRequest Request, int Choices, bool St
                 AddGenerationPrompt = fields.Flag("add_generation_prompt") ?? true,
                 EchoesFinalMessage = fields.Flag("echo") ?? false,
             }, fields, hasBoth: true),
-            LlamaOptions.Larger(fields.Whole("n", 1, 128), LlamaOptions.Choices(fields, mode)) ?? 1,
+            LlamaOptions.Choices(fields, mode),
             fields.Flag("stream") ?? false,
             StreamOptions.IncludeUsage(fields))
         {

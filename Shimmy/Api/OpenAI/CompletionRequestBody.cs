@@ -40,13 +40,14 @@ internal sealed record CompletionRequestBody(IReadOnlyList<Prompt> Prompts, Gram
         var suffix = fields.Find("suffix") is { } given ? RequestFields.TextOf(given, "suffix") : null;
         if (suffix?.Length > 0 && prompts.Any(prompt => prompt.Tokens is not null))
             throw ApiException.BadField("suffix", "needs prompts that are strings");
-        var top = LlamaOptions.Larger(fields.Whole("logprobs", 0, 20), LlamaOptions.Probabilities(fields, mode));
+        var top = LlamaOptions.Larger(
+            fields.Whole("logprobs", 0, TokenProbabilities.MostAlternatives), LlamaOptions.Probabilities(fields, mode));
         var echo = fields.Flag("echo") ?? false;
         var extras = OutputDetails.Read(fields, top is not null, mode);
         var body = new CompletionRequestBody(
             prompts, ConstraintFields.Read(fields, responseFormat: true), stream, StreamOptions.IncludeUsage(fields))
         {
-            Choices = LlamaOptions.Larger(fields.Whole("n", 1, 128), LlamaOptions.Choices(fields, mode)) ?? 1,
+            Choices = LlamaOptions.Choices(fields, mode),
             Echo = echo,
             Suffix = string.IsNullOrEmpty(suffix) ? null : suffix,
             Extras = extras,

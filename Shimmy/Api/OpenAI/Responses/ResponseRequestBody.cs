@@ -91,7 +91,8 @@ internal sealed record ResponseRequestBody
             {
                 MaxTokens = most,
                 ReportTokens = extras.AsLlamaServer,
-                TopLogProbabilities = fields.Whole("top_logprobs", 0, 20) ?? (include.Contains("message.output_text.logprobs") ? 0 : null),
+                TopLogProbabilities = fields.Whole("top_logprobs", 0, TokenProbabilities.MostAlternatives)
+                    ?? (include.Contains("message.output_text.logprobs") ? 0 : null),
             },
         };
         UnreadFields.Check(fields, logger);
