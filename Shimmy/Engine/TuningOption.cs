@@ -16,7 +16,11 @@ internal sealed class TuningOption
     /// <summary>Most tokens of context that may be asked for.</summary>
     public const int MostContext = 1 << 24;
 
-    private const int MostLayers = 10_000;
+    /// <summary>Most layers that may be asked for; more than any model has.</summary>
+    public const int MostLayers = 10_000;
+
+    /// <summary>The last device that may be asked for.</summary>
+    public const int LastDevice = 255;
 
     private const int LongestOverride = 127; // llama.cpp keeps keys and texts in char[128]
 
@@ -70,7 +74,7 @@ internal sealed class TuningOption
         {
             Default = "by free memory",
         },
-        WholeNumber("main-gpu", "The device that has all with --split-mode none, counted from 0", "0", 0, 255,
+        WholeNumber("main-gpu", "The device that has all with --split-mode none, counted from 0", "0", 0, LastDevice,
             (tuning, gpu) => tuning with { MainGpu = gpu }),
         // Off says no layer, which wins over what a lower source says, but not over the number that stands beside it.
         Switch("cpu-moe", "Keep all experts of a mixture-of-experts model on the CPU",

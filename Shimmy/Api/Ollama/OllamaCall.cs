@@ -155,11 +155,11 @@ internal sealed record CallOptions(SamplingPatch Sampling, int? Context, LoadOve
         if (fields.Object("options") is not { } options)
             return new CallOptions(SamplingPatch.None, null, LoadOverride.None, []);
         var context = options.Whole("num_ctx", 0, int.MaxValue);
-        var layers = options.Whole("num_gpu", -1, 10_000);
+        var layers = options.Whole("num_gpu", -1, TuningOption.MostLayers);
         var load = new LoadOverride(LoadTuning.None with
         {
             GpuLayers = layers >= 0 ? new LayerCount(layers.Value) : null,
-            MainGpu = options.Whole("main_gpu", 0, 255),
+            MainGpu = options.Whole("main_gpu", 0, TuningOption.LastDevice),
             MemoryMap = options.Flag("use_mmap"),
         })
         {

@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Text.Json;
 using Microsoft.Extensions.Logging;
 using Shimmy.Api;
@@ -31,8 +32,6 @@ internal sealed record LlamaServerOption(
 /// </summary>
 internal static class LlamaServerTable
 {
-    private const int MostSlots = 256;
-
     /// <summary>All of them, in the order of the help.</summary>
     public static IReadOnlyList<LlamaServerOption> All { get; } =
     [
@@ -147,7 +146,7 @@ internal static class LlamaServerTable
         new(["-np", "--parallel"], "LLAMA_ARG_N_PARALLEL", "N", "Slots, each with its share of the context; -1 for 4 that share it",
             (a, v) =>
             {
-                var slots = v.Whole(-1, MostSlots);
+                var slots = v.Whole(-1, OptionTable.MostParallel);
                 a.With(o => o with { Parallel = slots > 0 ? slots : 4 });
                 a.Splits ??= slots > 0;
             }),
@@ -160,7 +159,8 @@ internal static class LlamaServerTable
         new(["-t", "--threads"], "LLAMA_ARG_THREADS", "N", "Threads; -1 measures which number is fastest",
             (a, v) => a.With(o => o with { Threads = Math.Max(0, v.Whole(-1, TuningOption.MostThreads)) })),
         new(["-ngl", "--gpu-layers", "--n-gpu-layers"], "LLAMA_ARG_N_GPU_LAYERS", "N|auto|all", "Layers on the GPU", (a, v) =>
-            a.Tune(v, "gpu-layers", v.Text is "all" or "-1" or "-2" ? "10000" : v.Text)),
+            a.Tune(v, "gpu-layers", v.Text is "all" or "-1" or "-2"
+                ? TuningOption.MostLayers.ToString(CultureInfo.InvariantCulture) : v.Text)),
         new(["-dev", "--device"], "LLAMA_ARG_DEVICE", "NAME,NAME", "Devices to use; none for the CPU", (a, v) =>
         {
             if (v.Text == "none")

@@ -21,8 +21,8 @@ namespace Shimmy.Cli.Options;
 /// </summary>
 internal static class OptionTable
 {
-    // llama.cpp's LLAMA_MAX_SEQ.
-    private const int MostParallel = 256;
+    /// <summary>Most requests that a model answers at once: llama.cpp's LLAMA_MAX_SEQ.</summary>
+    public const int MostParallel = 256;
 
     /// <summary>The option that opens the listener for Ollama's clients, and lets Ollama's variables count.</summary>
     public const string OllamaOption = "--ollama";
