@@ -220,6 +220,21 @@ public sealed class OptionParserTests
             "OLLAMA_KEEP_ALIVE: ");
     }
 
+    [TestMethod]
+    public void What_a_running_server_has_decided_already_are_options_of_models_and_of_serving()
+    {
+        CollectionAssert.AreEquivalent(
+            new[] { "--model", "--quiet", "--url", "--api-key", "--print", "--undo", "--color", "--log-level", "--log-format", "--log-file" },
+            OthersOf(CommandSet.Launch));
+        CollectionAssert.IsSubsetOf(new[] { "--url", "--api-key", "--image", "--system", "--temperature", "--log-level" },
+            OthersOf(CommandSet.Chat));
+        foreach (var loads in (string[])["--ctx", "--lora", "--gpu-layers", "--memory-budget"])
+            CollectionAssert.DoesNotContain(OthersOf(CommandSet.Chat), loads);
+
+        static string[] OthersOf(CommandSet command) => [.. OptionTable.Of(OptionTable.Commands.First(one => one.Is == command))
+            .Where(option => !option.NeedsOwnServer).Select(option => option.Name)];
+    }
+
     private static CommandOptions Read(string arguments, params (string Name, string Value)[] variables) =>
         Read(arguments.Split(' '), variables);
 

@@ -62,12 +62,7 @@ internal sealed class ChatServer : IAsyncDisposable
     public static async Task<ChatServer> ConnectAsync(
         CommandOptions options, string? model, ILoggerFactory loggers, CancellationToken cancellation)
     {
-        string? own = null;
-        foreach (var (name, _) in options.GivenOptions)
-        {
-            if (OptionTable.LoadsModels(name))
-                own ??= name;
-        }
+        var own = options.FirstForOwnServer(CommandSet.Chat);
         if (own is not null && options.Url is not null)
             throw new UsageException($"--url: excludes {own}, which is for an engine of our own");
         if (own is null && (options.Url is not null || model is null || !SingleFile.IsPath(model)))

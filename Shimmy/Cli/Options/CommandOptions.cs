@@ -218,6 +218,18 @@ internal sealed record CommandOptions
     /// <summary>Whether <c>discover</c> leaves out models that are not language models.</summary>
     public bool LanguageModelsOnly { get; init; }
 
+    /// <summary>The first option that was given to a command and <see cref="Option.NeedsOwnServer"/>; null where none was.</summary>
+    public string? FirstForOwnServer(CommandSet command)
+    {
+        var rows = OptionTable.Of(OptionTable.Commands.First(one => one.Is == command)).ToList();
+        foreach (var (name, _) in GivenOptions)
+        {
+            if (rows.Exists(row => row.Name == name && row.NeedsOwnServer))
+                return name;
+        }
+        return null;
+    }
+
     /// <summary>The defaults of a command.</summary>
     public static CommandOptions Of(CommandSet command) => command switch
     {

@@ -173,6 +173,12 @@ internal sealed class Option(
     /// <summary>The limit that <c>/diag</c> shows for it, by its name there; null where it sets none.</summary>
     public (string Name, Func<CommandOptions, double?> Value)? Limit { get; init; }
 
+    /// <summary>Whether it is about what this process prints and logs, and not about models or the server.</summary>
+    public bool IsOfOutput { get; init; }
+
+    /// <summary>Whether it says how models are loaded or served, which a server that runs has decided already.</summary>
+    public bool NeedsOwnServer => (Commands & CommandSet.Serve) != 0 && !IsOfOutput;
+
     /// <summary>The words that its value may be, for the completion of the shells; what is in capitals stands for something else.</summary>
     public IEnumerable<string> Words =>
         Values ?? (Value?.Split('|') ?? []).Where(word => word.All(c => c is not (>= 'A' and <= 'Z') and not ':'));

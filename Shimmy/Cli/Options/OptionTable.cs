@@ -143,9 +143,6 @@ internal static class OptionTable
     /// <summary>The options of a command, in the order of the help.</summary>
     public static IEnumerable<Option> Of(Command command) => Sections.SelectMany(section => section.Options).Where(command.Has);
 
-    /// <summary>Whether an option says how a model is loaded, which a server that runs has decided already.</summary>
-    public static bool LoadsModels(string name) => LoadingNames.Contains(name);
-
     /// <summary>The limits that the options set, for <c>/diag</c>.</summary>
     public static IEnumerable<(string Name, double? Value)> LimitsOf(CommandOptions options)
     {
@@ -155,8 +152,6 @@ internal static class OptionTable
                 yield return (limit.Name, limit.Value(options));
         }
     }
-
-    private static readonly HashSet<string> LoadingNames = [.. Loading().Select(option => option.Name)];
 
     private static Option[] Own() =>
     [
@@ -431,7 +426,10 @@ internal static class OptionTable
     private static Option[] Log() =>
     [
         new("color", "auto|always|never", "Colour in what is printed; auto is on terminals without NO_COLOR", Output,
-            (o, v) => o with { Color = (ColorUse)v.Choice("auto", "always", "never") }) { Default = "auto" },
+            (o, v) => o with { Color = (ColorUse)v.Choice("auto", "always", "never") })
+        {
+            Default = "auto", IsOfOutput = true,
+        },
         // Before --log-level, which wins.
         new("log-file", "FILE", "Append the log to this file; exec then logs as serve does", Serve,
             (o, v) => o with
@@ -439,15 +437,16 @@ internal static class OptionTable
                 LogFile = Path.GetFullPath(v.Text),
                 // --verbose, which is read before it, asks for more.
                 LogLevel = o.LogLevel < LogLevel.Information ? o.LogLevel : LogLevel.Information,
-            }),
+            }) { IsOfOutput = true },
         new("log-level", "LEVEL", "trace, debug, information (info), warning (warn), error, critical or none", Output,
             (o, v) => o with { LogLevel = Levels.GetAt(v.Choice([.. Levels.Keys])).Value })
         {
             Default = "information for serve, else warning",
             Values = [.. Levels.Keys],
+            IsOfOutput = true,
         },
         new("log-format", "text|json", "Format of the log", Output,
-            (o, v) => o with { LogAsJson = v.Choice("text", "json") == 1 }) { Default = "text" },
+            (o, v) => o with { LogAsJson = v.Choice("text", "json") == 1 }) { Default = "text", IsOfOutput = true },
     ];
 
     private static Option Row(TuningOption row) => new(row.Name, row.Value, row.Help, CommandSet.Models,

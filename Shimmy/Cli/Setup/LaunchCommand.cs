@@ -15,10 +15,6 @@ internal static class LaunchCommand
 {
     private const int NotFound = 127;
 
-    // Options that say nothing of how models are served: with others, a server of one's own is meant.
-    private static readonly string[] OfClients =
-        ["--model", "--quiet", "--url", "--api-key", "--print", "--undo", "--color", "--log-level", "--log-format", "--log-file"];
-
     /// <summary>Runs it; the exit code is the client's.</summary>
     public static async Task RunAsync(CommandOptions options, CancellationToken cancellation)
     {
@@ -29,7 +25,7 @@ internal static class LaunchCommand
             Printer.Line(recipe.Undo() ? $"{recipe.File} is as it was before" : $"nothing of {recipe.Title} was changed");
             return;
         }
-        var (own, _) = options.GivenOptions.FirstOrDefault(option => !OfClients.Contains(option.Name));
+        var own = options.FirstForOwnServer(CommandSet.Launch);
         var servesItself = own is not null;
         if (servesItself && options.Url is not null)
             throw new UsageException($"--url: excludes {own}, which is for a server of one's own");
