@@ -1,3 +1,5 @@
+using Shimmy.Engine;
+
 namespace Shimmy.Models;
 
 /// <summary>A model of the registry, with the facts that are known without loading it.</summary>
@@ -116,6 +118,13 @@ internal sealed record ModelEntry
 
     /// <summary>Error text where the model is listed but cannot be loaded; null where it can.</summary>
     public string? WhyUnloadable { get; init; }
+
+    /// <summary>Throws <see cref="EngineException"/> (<see cref="EngineFailure.LoadFailed"/>) where it cannot be loaded.</summary>
+    public void CheckLoadable()
+    {
+        if (WhyUnloadable is { } reason)
+            throw new EngineException(EngineFailure.LoadFailed, $"model '{Name}' cannot be loaded: {reason}") { IsLasting = true };
+    }
 
     /// <summary>Settings for loading and using it, by the configuration or by the tool that it comes from.</summary>
     public ModelSettings Settings { get; init; } = ModelSettings.None;

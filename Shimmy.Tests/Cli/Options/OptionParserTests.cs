@@ -164,7 +164,7 @@ public sealed class OptionParserTests
     [TestMethod]
     public void A_configuration_has_the_fields_that_the_options_say() => CollectionAssert.AreEquivalent(
         ModelConfigReader.ModelFields.Except(OfConfigurationsAlone).ToArray(),
-        OptionTable.Sections.SelectMany(section => section.Options).Select(option => option.ConfigField).OfType<string>().ToArray());
+        OptionTable.All.Select(option => option.ConfigField).OfType<string>().ToArray());
 
     [TestMethod]
     public void The_listener_for_Ollamas_clients_is_where_they_look_unless_told_otherwise()

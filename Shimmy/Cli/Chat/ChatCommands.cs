@@ -2,6 +2,7 @@ using Shimmy.Cli.Terminal;
 using Shimmy.Cli.Terminal.Editing;
 using Shimmy.Cli.Terminal.Markdown;
 using Shimmy.Engine;
+using Shimmy.Models.Discovery;
 using Shimmy.Models.Registry;
 
 namespace Shimmy.Cli.Chat;
@@ -133,9 +134,7 @@ internal static class ChatCommands
     }
 
     /// <summary>A path as it is typed, in which ~ is the user's folder.</summary>
-    public static string PlaceOf(string path) => path is "~" || path.StartsWith("~/", StringComparison.Ordinal)
-        ? Path.Join(Environment.GetFolderPath(Environment.SpecialFolder.UserProfile), path[1..])
-        : path;
+    public static string PlaceOf(string path) => HostEnvironment.Current().WithHome(path);
 
     private static Task Help(ChatLoop loop)
     {

@@ -106,8 +106,7 @@ internal sealed class ChatServer : IAsyncDisposable
         {
             var entry = string.IsNullOrEmpty(name) ? await _own.Models.OnlyAsync("NAME", cancellation)
                 : await _own.Models.FindAsync(name, cancellation);
-            if (_own.Models.Registry.Find(entry.Name)?.Path != entry.Path)
-                _own.Models.Registry.Register(entry);
+            _own.Models.Registry.RegisterIfNew(entry);
             name = entry.Name;
         }
         else if (string.IsNullOrEmpty(name))

@@ -1,7 +1,6 @@
 using Shimmy.Cli.Options;
 using Shimmy.Cli.Servers;
 using Shimmy.Cli.Terminal;
-using Shimmy.Engine;
 
 namespace Shimmy.Cli.Commands;
 
@@ -52,10 +51,7 @@ internal static class ExecCommand
         if (options.Model is { } name)
         {
             var entry = await serving.Models.FindAsync(name, cancellation);
-            if (serving.Models.Registry.Find(entry.Name)?.Path != entry.Path)
-                serving.Models.Registry.Register(entry);
-            if (entry.WhyUnloadable is { } reason)
-                throw new EngineException(EngineFailure.LoadFailed, $"model '{entry.Name}' cannot be loaded: {reason}");
+            serving.Models.Registry.RegisterIfNew(entry);
             (await serving.Residency.AcquireAsync(entry, cancellation: cancellation)).Dispose();
             return entry.Name;
         }

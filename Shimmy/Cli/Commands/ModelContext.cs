@@ -252,8 +252,7 @@ internal sealed class ModelContext
     public async Task<ILoadedModel> LoadAsync(string? name, ILoggerFactory loggers, CancellationToken cancellation)
     {
         var entry = string.IsNullOrEmpty(name) ? await OnlyAsync("NAME", cancellation) : await FindAsync(name, cancellation);
-        if (entry.WhyUnloadable is { } reason)
-            throw new EngineException(EngineFailure.LoadFailed, $"model '{entry.Name}' cannot be loaded: {reason}");
+        entry.CheckLoadable();
         entry = entry with { Projector = ProjectorOf(entry) };
         var spec = SpecOf(entry);
         var headers = new HeaderCache();

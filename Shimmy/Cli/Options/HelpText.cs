@@ -181,7 +181,7 @@ internal static class ManualPage
                 Entry(text, HelpText.NameOf(row), row.Help);
         }
         text.Append(".SH OPTIONS OF SEVERAL COMMANDS\n");
-        foreach (var option in OptionTable.Sections.SelectMany(section => section.Options).Where(IsShared))
+        foreach (var option in OptionTable.All.Where(IsShared))
         {
             Entry(text, option);
             text.Append("Of: ").Append(Escaped(string.Join(", ",

@@ -125,6 +125,9 @@ internal static class OptionTable
         ("Output and log", Log()),
     ];
 
+    /// <summary>All options, in the order of the help.</summary>
+    public static IEnumerable<Option> All => Sections.SelectMany(section => section.Options);
+
     /// <summary>The options that cannot be given together, by pairs, and why; empty where that goes without saying.</summary>
     public static IReadOnlyList<(string One, string Other, string Why)> Exclusive { get; } =
     [
@@ -141,12 +144,12 @@ internal static class OptionTable
     ];
 
     /// <summary>The options of a command, in the order of the help.</summary>
-    public static IEnumerable<Option> Of(Command command) => Sections.SelectMany(section => section.Options).Where(command.Has);
+    public static IEnumerable<Option> Of(Command command) => All.Where(command.Has);
 
     /// <summary>The limits that the options set, for <c>/diag</c>.</summary>
     public static IEnumerable<(string Name, double? Value)> LimitsOf(CommandOptions options)
     {
-        foreach (var option in Sections.SelectMany(section => section.Options))
+        foreach (var option in All)
         {
             if (option.Limit is { } limit)
                 yield return (limit.Name, limit.Value(options));

@@ -82,11 +82,8 @@ internal static class InitCommand
         var words = text.Split(' ', '\n', '"', ',', '<', '>');
         foreach (var (name, _) in options.GivenOptions.Where(IsOfServe))
         {
-            if (words.Contains(name) && !OptionTable.Sections.SelectMany(section => section.Options)
-                .Any(option => option.Name == name && option.IsRepeatable))
-            {
+            if (words.Contains(name) && !OptionTable.All.Any(option => option.Name == name && option.IsRepeatable))
                 throw new UsageException($"{name}: the files of {template} say it themselves; write them without it, then change it there");
-            }
         }
     }
 
@@ -134,10 +131,9 @@ internal static class InitCommand
 
     // init's own options are said in the files by what they are.
     private static bool IsOfServe((string Name, string? Value) given) =>
-        OptionTable.Sections.SelectMany(section => section.Options)
-            .Any(option => option.Name == given.Name && (option.Commands & CommandSet.Serve) != 0)
-        && !OptionTable.Sections.SelectMany(section => section.Options)
-            .Any(option => option.Name == given.Name && (option.Commands & (CommandSet.Serve | CommandSet.Init)) == CommandSet.Init);
+        OptionTable.All.Any(option => option.Name == given.Name && (option.Commands & CommandSet.Serve) != 0)
+        && !OptionTable.All.Any(
+            option => option.Name == given.Name && (option.Commands & (CommandSet.Serve | CommandSet.Init)) == CommandSet.Init);
 
     private static string Json(string text) =>
         "\"" + JsonEncodedText.Encode(text, System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping) + "\"";

@@ -52,13 +52,21 @@ internal sealed record HostEnvironment
     /// <summary>The value of an environment variable as an absolute path; null where unset or blank.</summary>
     public string? Folder(string variable) => Value(variable) is { } folder ? Absolute(folder) : null;
 
+    /// <summary>A user's path, in which <c>~</c> is the home folder.</summary>
+    public string WithHome(string path) => path switch
+    {
+        "~" or ['~', '/' or '\\'] => Home,
+        ['~', '/' or '\\', .. var rest] => Join(Home, rest),
+        _ => path,
+    };
+
     /// <summary>
     /// Makes a user's path absolute: <c>~</c> is the home folder; a relative path starts in the working directory.
     /// </summary>
     public string Absolute(string path)
     {
-        if (path is "~" || path is ['~', '/' or '\\', ..])
-            return path.Length <= 2 ? Home : Join(Home, path[2..]);
+        if (WithHome(path) is var place && place != path)
+            return place;
 
         var rooted = System == HostSystem.Windows
             ? path is ['\\' or '/', ..] or [_, ':', '\\' or '/', ..]

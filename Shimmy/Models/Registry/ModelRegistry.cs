@@ -164,6 +164,13 @@ internal sealed class ModelRegistry(
         }
     }
 
+    /// <summary>Registers a model that was named by its path, unless its name leads to that file already.</summary>
+    public void RegisterIfNew(ModelEntry entry)
+    {
+        if (Find(entry.Name)?.Path != entry.Path)
+            Register(entry);
+    }
+
     /// <summary>Adds an alias, which takes precedence over those of the configuration file.</summary>
     public void AddAlias(ModelAlias alias)
     {

@@ -150,8 +150,7 @@ internal sealed class ModelResidency : IAsyncDisposable
         ModelEntry entry, IProgress<float>? progress, TimeSpan? keepAlive, CancellationToken cancellation)
     {
         cancellation.ThrowIfCancellationRequested();
-        if (entry.WhyUnloadable is { } reason)
-            throw new EngineException(EngineFailure.LoadFailed, $"model '{entry.Name}' cannot be loaded: {reason}") { IsLasting = true };
+        entry.CheckLoadable();
         var spec = Tunings.SpecOf(entry);
         var need = await NeedOfAsync(entry, spec, cancellation).ConfigureAwait(false);
         ModelWaiter waiter;
