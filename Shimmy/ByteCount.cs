@@ -26,8 +26,23 @@ internal static class ByteCount
     /// <summary>The same to a tenth.</summary>
     public static double MegabyteTenths(long bytes) => Math.Round(bytes / (double)(1 << 20), 1);
 
-    /// <summary>MB of a download, of 10^6 bytes, rounded up.</summary>
-    public static long DownloadMegabytes(long bytes) => (bytes + 999_999) / 1_000_000;
+    /// <summary>Memory, or a file that lies on this machine, in a unit that suits it: <c>512 MB</c>, <c>4.1 GB</c>.</summary>
+    public static string Text(long bytes) => bytes >= 1L << 30
+        ? string.Create(CultureInfo.InvariantCulture, $"{(double)bytes / (1L << 30):F1} GB")
+        : string.Create(CultureInfo.InvariantCulture, $"{(double)bytes / (1L << 20):F0} MB");
+
+    /// <summary>Whole MB of a download, of 10^6 bytes.</summary>
+    public static long DownloadMegabytes(long bytes) => bytes / 1_000_000;
+
+    /// <summary>The same rounded up, for what is needed.</summary>
+    public static long DownloadMegabytesUp(long bytes) => (bytes + 999_999) / 1_000_000;
+
+    /// <summary>A download in a unit that suits it: <c>4.37 GB</c>.</summary>
+    public static string DownloadText(double bytes)
+    {
+        var (number, unit) = bytes >= 1e9 ? (bytes / 1e9, "GB") : bytes >= 1e6 ? (bytes / 1e6, "MB") : (bytes / 1e3, "kB");
+        return string.Create(CultureInfo.InvariantCulture, $"{number:0.0#} {unit}");
+    }
 
     /// <summary>Parses a size in bytes. False where it has another form, is negative, or exceeds 2^63 - 1.</summary>
     public static bool TryParse(string? text, out long bytes)

@@ -153,7 +153,8 @@ internal static class ModelResolver
         var elapsed = (DateTimeOffset.UtcNow - run.StartedAt).TotalSeconds;
         var left = step.Done > 0 ? elapsed * (step.Total - step.Done) / step.Done : LongestRetry;
         throw new ApiException(202,
-            $"{run.Name.Canonical} is being pulled: {step.Done / 1_000_000} of {step.Total / 1_000_000} MB are here; "
+            $"{run.Name.Canonical} is being pulled: {ByteCount.DownloadMegabytes(step.Done)} of "
+            + $"{ByteCount.DownloadMegabytes(step.Total)} MB are here; "
             + "ask again. POST /api/models/pull and GET /api/events follow it", "model_pulling", "model")
         {
             RetryAfterSeconds = (int)Math.Clamp(left, 1, LongestRetry),

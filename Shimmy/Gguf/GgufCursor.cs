@@ -121,7 +121,7 @@ internal sealed class GgufCursor : IDisposable
     {
         _memory += bytes;
         if (_memory > _limits.Memory)
-            throw new GgufException($"the header needs more than the allowed {_limits.Memory >> 20} MB of memory");
+            throw new GgufException($"the header needs more than the allowed {ByteCount.Megabytes(_limits.Memory)} MB of memory");
     }
 
     public void Dispose() => ArrayPool<byte>.Shared.Return(_buffer);
@@ -179,7 +179,7 @@ internal sealed class GgufCursor : IDisposable
     {
         _walked += bytes;
         if (_walked > _limits.Walk)
-            throw new GgufException($"the header is longer than the allowed {_limits.Walk >> 20} MB");
+            throw new GgufException($"the header is longer than the allowed {ByteCount.Megabytes(_limits.Walk)} MB");
     }
 
     private ReadOnlySpan<byte> Take(int bytes)

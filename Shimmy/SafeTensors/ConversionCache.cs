@@ -252,7 +252,8 @@ internal sealed class ConversionCache(string folder, string type, long bound = C
         if (Free() is var free && free < needed)
         {
             throw new SafeTensorsException(string.Create(CultureInfo.InvariantCulture,
-                $"it takes {ByteCount.MegabytesUp(needed)} MB to convert, and {folder} has {free >> 20} MB free (--convert-cache names another folder)"));
+                $"it takes {ByteCount.MegabytesUp(needed)} MB to convert, and {folder} has {ByteCount.Megabytes(free)} MB free "
+                + $"(--convert-cache names another folder)"));
         }
     }
 

@@ -76,7 +76,7 @@ internal static class ModelsEndpoint
         json.WriteString("name", entry.Name);
         json.WriteString("path", entry.Path);
         json.WriteNumber("size_bytes", entry.SizeBytes);
-        json.WriteNumber("size_mb", entry.SizeBytes >> 20);
+        json.WriteNumber("size_mb", ByteCount.Megabytes(entry.SizeBytes));
         json.WriteString("origin", entry.Origin);
         json.WriteString("model_type", entry.Type.Label());
         json.WriteString("architecture", entry.Architecture);

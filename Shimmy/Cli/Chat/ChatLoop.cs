@@ -381,7 +381,7 @@ internal sealed class ChatLoop
             session.Model = model;
         else
             Session = ChatCommand.NewSession(_server!, model, Conversation, _options);
-        var line = string.Create(CultureInfo.InvariantCulture, $"{model.Name}: {ModelPicker.SizeOf(model.Bytes)}, {model.Quantization}, "
+        var line = string.Create(CultureInfo.InvariantCulture, $"{model.Name}: {ByteCount.Text(model.Bytes)}, {model.Quantization}, "
             + $"context {model.Context}, ready after {Stopwatch.GetElapsedTime(_loadingBegan).TotalSeconds:F1} s");
         if (!_server!.IsOwn)
             line += $", at {_server.Client.Address}";

@@ -77,7 +77,7 @@ internal static class ConversationCommands
         foreach (var file in files)
         {
             if (new FileInfo(file).Length > MostBytes)
-                throw new UsageException($"'{file}' is larger than {MostBytes >> 20} MB");
+                throw new UsageException($"'{file}' is larger than {ByteCount.Megabytes(MostBytes)} MB");
             var text = File.ReadAllText(file);
             if (text.Contains('\0'))
                 throw new UsageException($"'{file}' is a binary file (it has a zero byte); only text files can be added");

@@ -82,7 +82,7 @@ internal static class ModelCommands
         var model = loop.Session!.Model;
         var lines = new StringBuilder();
         lines.Append(CultureInfo.InvariantCulture,
-            $"{model.Name}\n  {model.Path}\n  {ModelPicker.SizeOf(model.Bytes)}, {model.Quantization}, ");
+            $"{model.Name}\n  {model.Path}\n  {ByteCount.Text(model.Bytes)}, {model.Quantization}, ");
         lines.Append(CultureInfo.InvariantCulture, $"context {model.Context}\n  can: {string.Join(", ", model.Capabilities)}\n");
         using var status = await StatusAsync(loop);
         var facts = status.RootElement;
@@ -91,7 +91,7 @@ internal static class ModelCommands
             if (facts.TryGetProperty(name, out var fact))
                 lines.Append(CultureInfo.InvariantCulture, $"  {name.Replace('_', ' ')}: {fact}\n");
         }
-        lines.Append(CultureInfo.InvariantCulture, $"  memory: {ModelPicker.SizeOf(facts.GetProperty("memory_bytes").GetInt64())}");
+        lines.Append(CultureInfo.InvariantCulture, $"  memory: {ByteCount.Text(facts.GetProperty("memory_bytes").GetInt64())}");
         foreach (var adapter in facts.GetProperty("adapters").EnumerateArray())
             lines.Append(CultureInfo.InvariantCulture, $"\n  adapter {adapter.GetProperty("name")}: {adapter.GetProperty("scale")}");
         loop.Terminal.Say(lines.ToString());

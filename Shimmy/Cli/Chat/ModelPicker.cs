@@ -89,7 +89,8 @@ internal sealed class ModelPicker
             var name = TerminalText.Padded(TerminalText.Cut(TerminalText.EscapedLine(model.Name), names), names);
             var quantization = TerminalText.EscapedLine(model.Quantization);
             var row = string.Create(CultureInfo.InvariantCulture,
-                $"{(i == _chosen ? ">" : " ")} {name}  {SizeOf(model.Bytes),8}  {quantization,-8}{(model.Loaded ? "  loaded" : "")}");
+                $"{(i == _chosen ? ">" : " ")} {name}  {ByteCount.Text(model.Bytes),8}  {quantization,-8}"
+                + $"{(model.Loaded ? "  loaded" : "")}");
             row = TerminalText.Cut(row.TrimEnd(), width - 1);
             frame.Row(i == _chosen && isStyled ? StyledText.Styled(row, TextStyle.Bold) : row);
         }
@@ -99,11 +100,6 @@ internal sealed class ModelPicker
             frame.Row($"  {shown.Count} models");
         return frame.Build();
     }
-
-    /// <summary>Bytes as people read them.</summary>
-    public static string SizeOf(long bytes) => bytes >= 1L << 30
-        ? string.Create(CultureInfo.InvariantCulture, $"{(double)bytes / (1L << 30):F1} GB")
-        : string.Create(CultureInfo.InvariantCulture, $"{(double)bytes / (1L << 20):F0} MB");
 
     // All words of the filter, in any order.
     private List<ChatModel> Shown()

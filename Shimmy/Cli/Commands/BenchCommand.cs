@@ -33,7 +33,7 @@ internal static class BenchCommand
 
     private static void Print(BenchReport report)
     {
-        Printer.Line($"{report.Model}, {report.SizeBytes / (1024 * 1024)} MB on {string.Join(", ", report.Devices)}, " +
+        Printer.Line($"{report.Model}, {ByteCount.Megabytes(report.SizeBytes)} MB on {string.Join(", ", report.Devices)}, " +
             $"{report.Threads} threads ({report.BatchThreads} for prompts), loaded in {report.LoadMilliseconds:F0} ms");
         Printer.Line($"{report.PromptTokens} prompt tokens, {report.GeneratedTokens} generated, {report.Parallel} at once, " +
             $"median of {report.Runs} runs (least to greatest)");

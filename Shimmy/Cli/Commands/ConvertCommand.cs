@@ -31,7 +31,7 @@ internal static class ConvertCommand
             Directory.CreateDirectory(Path.GetDirectoryName(output)!);
             await Task.Run(() => conversion.WriteFile(output, new Shown(), QuantizingWorker.Start, cancellation), cancellation);
             Printer.ClearProgress();
-            Printer.Line($"{output}: {conversion.Header.Tensors.Count} tensors, {new FileInfo(output).Length >> 20} MB, "
+            Printer.Line($"{output}: {conversion.Header.Tensors.Count} tensors, {ByteCount.Megabytes(new FileInfo(output).Length)} MB, "
                 + $"in {Stopwatch.GetElapsedTime(started).TotalSeconds:F1} s");
         }
         catch (SafeTensorsException refused)

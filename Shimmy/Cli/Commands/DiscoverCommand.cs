@@ -44,7 +44,7 @@ internal static class DiscoverCommand
                 models.Select(entry => new[]
                 {
                     entry.Name,
-                    (entry.SizeBytes >> 20).ToString(CultureInfo.InvariantCulture),
+                    ByteCount.Megabytes(entry.SizeBytes).ToString(CultureInfo.InvariantCulture),
                     entry.ParameterLabel,
                     entry.Quantization,
                     entry.ContextLength == 0 ? ModelEntry.Unknown : entry.ContextLength.ToString(CultureInfo.InvariantCulture),

@@ -39,7 +39,7 @@ internal static class ListCommand
         entries.Select(entry => new[]
         {
             entry.Name,
-            (entry.SizeBytes / (1024 * 1024)).ToString(CultureInfo.InvariantCulture),
+            ByteCount.Megabytes(entry.SizeBytes).ToString(CultureInfo.InvariantCulture),
             entry.ParameterLabel,
             entry.Quantization,
             entry.ContextLength == 0 ? ModelEntry.Unknown : entry.ContextLength.ToString(CultureInfo.InvariantCulture),

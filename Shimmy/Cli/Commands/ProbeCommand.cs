@@ -87,7 +87,8 @@ internal static class ProbeCommand
         Print("loaded in", Milliseconds(report.LoadMilliseconds));
         Print("first token in", Milliseconds(report.FirstTokenMilliseconds));
         Print("memory",
-            $"{report.ResidentBytes >> 20} MB resident, {report.TensorBytes >> 20} MB of them tensors; in use about {report.EstimatedBytes >> 20} MB");
+            $"{ByteCount.Megabytes(report.ResidentBytes)} MB resident, {ByteCount.Megabytes(report.TensorBytes)} MB of them tensors; "
+            + $"in use about {ByteCount.Megabytes(report.EstimatedBytes)} MB");
         Print("threads", $"{report.Threads} to decode, {report.BatchThreads} for prompts");
         Print("backend",
             $"{report.Backend}, {report.GpuLayers} of {report.Layers} layers on GPUs{(report.LayerReason is { } reason ? $" ({reason})" : "")}");

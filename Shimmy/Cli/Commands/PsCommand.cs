@@ -111,7 +111,7 @@ internal static class PsCommand
         {
             model.Model,
             model.Status,
-            (model.MemoryBytes >> 20).ToString(CultureInfo.InvariantCulture),
+            ByteCount.Megabytes(model.MemoryBytes).ToString(CultureInfo.InvariantCulture),
             model.Backend ?? "-",
             model.RequestsActive.ToString(CultureInfo.InvariantCulture),
             model.ExpiresAt is { } time ? time.ToLocalTime().ToString("HH:mm:ss", CultureInfo.InvariantCulture) : "-",

@@ -38,7 +38,8 @@ internal static class PullCommand
         var seconds = Stopwatch.GetElapsedTime(started).TotalSeconds;
         Printer.Line(pulled.Fetched == 0
             ? $"{pulled.Plan.Name} was here: {pulled.Plan.Entries[0]}"
-            : string.Create(CultureInfo.InvariantCulture, $"{pulled.Plan.Name}: {Amount(pulled.Fetched)} in {seconds:F1} s: {pulled.Plan.Entries[0]}"));
+            : string.Create(CultureInfo.InvariantCulture,
+                $"{pulled.Plan.Name}: {ByteCount.DownloadText(pulled.Fetched)} in {seconds:F1} s: {pulled.Plan.Entries[0]}"));
         await ShowNameAsync(models, pulled.Plan, cancellation);
     }
 
@@ -50,7 +51,7 @@ internal static class PullCommand
         var models = ModelContext.Create(options);
         await models.ScanAsync(cancellation);
         var removed = PulledModels.Remove(models.Host, options.Name, models.Registry.Find(options.Name));
-        Printer.Line($"{removed.Name} is removed; {Amount(removed.Bytes)} are free");
+        Printer.Line($"{removed.Name} is removed; {ByteCount.DownloadText(removed.Bytes)} are free");
         foreach (var kept in removed.Kept)
             Printer.Notice("rm", kept + ", and stays");
     }
@@ -85,17 +86,11 @@ internal static class PullCommand
         Printer.Line(Table.Format(["NAME", "SIZE", "FILES", "FITS", ""], choices.Select(choice => new[]
         {
             choice.Name,
-            Amount(choice.Bytes),
+            ByteCount.DownloadText(choice.Bytes),
             choice.Shards.ToString(CultureInfo.InvariantCulture),
             choice.Fits ? "yes" : "no",
             choice.Chosen ? "taken where none is named" : "",
         })));
-    }
-
-    private static string Amount(double bytes)
-    {
-        var (number, unit) = bytes >= 1e9 ? (bytes / 1e9, "GB") : bytes >= 1e6 ? (bytes / 1e6, "MB") : (bytes / 1e3, "kB");
-        return string.Create(CultureInfo.InvariantCulture, $"{number:0.0#} {unit}");
     }
 
     // One line, some times a second, on a terminal alone. Steps come from several threads.
@@ -145,8 +140,9 @@ internal static class PullCommand
             var seconds = Stopwatch.GetElapsedTime(at, _shown).TotalSeconds;
             var rate = seconds > 0 ? (step.Done - done) / seconds : 0;
             var left = rate > 0 ? TimeSpan.FromSeconds(Math.Min((step.Total - step.Done) / rate, 359_999)) : (TimeSpan?)null;
-            return string.Create(CultureInfo.InvariantCulture, $"{name}: {Amount(step.Done)} of {Amount(step.Total)} ({100.0 * step.Done
-                / Math.Max(1, step.Total):F0} %), {Amount(rate)}/s")
+            return string.Create(CultureInfo.InvariantCulture,
+                $"{name}: {ByteCount.DownloadText(step.Done)} of {ByteCount.DownloadText(step.Total)} "
+                + $"({100.0 * step.Done / Math.Max(1, step.Total):F0} %), {ByteCount.DownloadText(rate)}/s")
                 + (left is { } time ? string.Create(CultureInfo.InvariantCulture, $", {(int)time.TotalHours}:{time.Minutes:D2}:{time.Seconds:D2} left") : "");
         }
     }

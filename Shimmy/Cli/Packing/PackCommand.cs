@@ -18,7 +18,7 @@ internal static class PackCommand
         {
             var checkedFile = Path.GetFullPath(options.Name ?? throw new UsageException("NAME is missing: the file to verify"));
             var (files, bytes) = PackedProgram.Verify(checkedFile);
-            Printer.Line($"{checkedFile}: {files} files, {bytes >> 20} MB, all as they were packed");
+            Printer.Line($"{checkedFile}: {files} files, {ByteCount.Megabytes(bytes)} MB, all as they were packed");
             if (UnpackedProgram.Verify(checkedFile, UnpackedProgram.Root) is { } folder)
                 Printer.Line($"{folder}: unpacked, and as they were packed");
             return;
@@ -48,9 +48,10 @@ internal static class PackCommand
 
         Directory.CreateDirectory(Path.GetDirectoryName(output)!);
         await PackedProgram.WriteAsync(output, executable, parts, model,
-            (done, all) => Printer.Progress($"packing: {done >> 20} of {all >> 20} MB", (float)done / all), cancellation);
+            (done, all) => Printer.Progress(
+                $"packing: {ByteCount.Megabytes(done)} of {ByteCount.Megabytes(all)} MB", (float)done / all), cancellation);
         Printer.ClearProgress();
-        Printer.Line($"{output}: {new FileInfo(output).Length >> 20} MB, {entry.Name} in it; {output} serve");
+        Printer.Line($"{output}: {ByteCount.Megabytes(new FileInfo(output).Length)} MB, {entry.Name} in it; {output} serve");
     }
 
     /// <summary>

@@ -190,7 +190,7 @@ internal sealed partial class WorkerEngine : IInferenceEngine
 
     private ConversionWatch WatchOf(string name, string folder) => new(
         () => LogConversion(_logger, folder, _conversions!.Folder), warning => LogFolder(_logger, name, warning),
-        (bytes, time) => LogConverted(_logger, folder, bytes >> 20, time.TotalSeconds));
+        (bytes, time) => LogConverted(_logger, folder, ByteCount.Megabytes(bytes), time.TotalSeconds));
 
     private async Task<ILoadedModel> LoadAsync(ModelSpec spec, LoadFiles files, RuntimeCandidate candidate, LoadTuning tuning,
         string? skipped, IProgress<float>? progress, CancellationToken cancellation)

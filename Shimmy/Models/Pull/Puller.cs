@@ -172,8 +172,8 @@ internal sealed class Puller(PullOptions options)
         if (needed > 0 && options.FreeBytes(folder) is var free && free < needed)
         {
             throw new PullException(PullFailure.NoSpace, string.Create(CultureInfo.InvariantCulture,
-                $"{plan.Name} takes {ByteCount.DownloadMegabytes(needed)} MB more, "
-                + $"and the disk of {folder} has {free / 1_000_000} MB free"));
+                $"{plan.Name} takes {ByteCount.DownloadMegabytesUp(needed)} MB more, "
+                + $"and the disk of {folder} has {ByteCount.DownloadMegabytes(free)} MB free"));
         }
     }
 
