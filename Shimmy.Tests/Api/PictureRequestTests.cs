@@ -180,7 +180,8 @@ public sealed class PictureRequestTests
             var text = await answer.Content.ReadAsStringAsync();
             Assert.AreEqual(HttpStatusCode.BadRequest, answer.StatusCode, $"{path}: {text}");
             Assert.Contains(field, text);
-            Assert.Contains("the model 'talker' takes no pictures", text.Replace("\\u0027", "'", StringComparison.Ordinal));
+            Assert.Contains("the model 'talker' does not support image input (vision): it has no multimodal projector (mmproj)",
+                text.Replace("\\u0027", "'", StringComparison.Ordinal));
         }
         Assert.IsEmpty(asked);
     }
@@ -404,7 +405,7 @@ public sealed class PictureRequestTests
             CollectionAssert.AreEqual(new[] { "Before ", "", " after" }, prompt.Parts.Select(part => part.Text).ToArray());
             Assert.AreEqual((3, 0), (prompt.Media.Single().Width, prompt.Parts[1].Medium!.Value));
         }
-        foreach (var (answer, words) in ((HttpResponseMessage, string)[])[(refused, "takes no pictures"), (unmarked, "prompt_string")])
+        foreach (var (answer, words) in ((HttpResponseMessage, string)[])[(refused, "image input (vision)"), (unmarked, "prompt_string")])
         {
             Assert.AreEqual(HttpStatusCode.BadRequest, answer.StatusCode);
             Assert.Contains(words, await answer.Content.ReadAsStringAsync());

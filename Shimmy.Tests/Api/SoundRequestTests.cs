@@ -88,7 +88,8 @@ public sealed class SoundRequestTests
             var text = await answer.Content.ReadAsStringAsync();
             Assert.AreEqual(HttpStatusCode.BadRequest, answer.StatusCode);
             Assert.Contains(field, text);
-            Assert.Contains("the model 'talker' takes no sounds: it has no projector", text.Replace("\\u0027", "'", StringComparison.Ordinal));
+            Assert.Contains("the model 'talker' does not support audio input: it has no multimodal projector (mmproj)",
+                text.Replace("\\u0027", "'", StringComparison.Ordinal));
         }
         Assert.IsEmpty(asked);
 

@@ -85,6 +85,21 @@ public enum MediumKind
     Sound,
 }
 
+/// <summary>The error of a medium that a model does not take, in the field's words, by which people search.</summary>
+public static class UnsupportedMedium
+{
+    /// <summary>The most frequent reason.</summary>
+    public const string NoProjector = "it has no multimodal projector (mmproj)";
+
+    /// <summary>The error's text.</summary>
+    /// <param name="model">Name of the model; null where it is not known.</param>
+    /// <param name="kind">What it does not take.</param>
+    /// <param name="reason">Why; null where that is not known.</param>
+    public static string Text(string? model, MediumKind kind, string? reason) =>
+        $"{(model is null ? "this model" : $"the model '{model}'")} does not support "
+        + $"{(kind == MediumKind.Picture ? "image input (vision)" : "audio input")}{(reason is null ? "" : ": " + reason)}";
+}
+
 /// <summary>A picture or sound of a prompt, decoded.</summary>
 /// <param name="Kind">What it is.</param>
 /// <param name="Width">Pixels of a row; samples of a sound.</param>

@@ -98,7 +98,7 @@ public sealed class TranscriptionsTests
         await IsRefused(server, Form(Pictures.Row), "file", "those of no sound format");
         await IsRefused(server, Form(Sounds.Tone[..100], ("stream", "true"), ("response_format", "verbose_json")), "response_format", "not streamed");
         await IsRefused(server, Form(Sounds.Wav(16_000, 1, [0])), "file", "fewer than two samples");
-        await IsRefused(deaf, Form(Sounds.Tone), "file", "takes no sounds");
+        await IsRefused(deaf, Form(Sounds.Tone), "file", "does not support audio input");
         using var twice = Form(Sounds.Tone);
         twice.Add(File(Sounds.Tone), "file", "b.wav");
         await IsRefused(server, twice, "file", "more than once");

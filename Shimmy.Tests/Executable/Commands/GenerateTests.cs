@@ -50,7 +50,8 @@ public sealed class GenerateTests
 
         var deaf = await GenerateAsync("talker", options);
         Assert.AreEqual(2, deaf.ExitCode);
-        Assert.Contains($"--audio {Folder["tone.wav"]}: the model 'talker' takes no sounds", deaf.Errors);
+        Assert.Contains(
+            $"--audio {Folder["tone.wav"]}: the model 'talker' does not support audio input: it has no multimodal projector (mmproj)", deaf.Errors);
         Assert.DoesNotContain("----", deaf.Errors);
         await File.WriteAllBytesAsync(Folder["tone.ogg"], "OggS and more"u8.ToArray());
         var wrong = await GenerateAsync("talker", ["--prompt", "what?", "--audio", Folder["tone.ogg"], "--mmproj", projector]);

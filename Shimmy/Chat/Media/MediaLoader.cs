@@ -210,9 +210,10 @@ internal sealed partial class MediaLoader(long mostPixels, MediaFetch fetch)
         : SoundDecoder.MostSeconds;
 
     // Why a model does not take media of a kind, in a text that names it.
-    private static string WhyNot(ILoadedModel model, MediumKind kind) => $"the model '{model.Spec.Name}' takes no {Name(kind)}s: "
-        + ((kind == MediumKind.Sound ? model.Facts.AudioUnsupportedReason : null) ?? model.Facts.ProjectorSkipReason
-            ?? "it has no projector for them");
+    private static string WhyNot(ILoadedModel model, MediumKind kind) => UnsupportedMedium.Text(model.Spec.Name, kind,
+        (kind == MediumKind.Sound ? model.Facts.AudioUnsupportedReason : null) ?? model.Facts.ProjectorSkipReason
+            ?? (model.Facts.CanSee || model.Facts.CanHear
+                ? $"its multimodal projector (mmproj) takes no {Name(kind)}s" : UnsupportedMedium.NoProjector));
 
     private static ContentPart Omitted(MediaSource source, string words, string reason, ILogger? logger)
     {

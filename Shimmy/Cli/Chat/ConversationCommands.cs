@@ -1,5 +1,6 @@
 using System.Text;
 using Shimmy.Cli.Terminal;
+using Shimmy.Engine;
 
 namespace Shimmy.Cli.Chat;
 
@@ -96,7 +97,7 @@ internal static class ConversationCommands
             throw new UsageException($"FILE is missing: {(isSound ? "/audio" : "/image")} FILE");
         var medium = ChatCommand.Medium(path, File.ReadAllBytes(ChatCommands.PlaceOf(path)), isSound, isSound ? "/audio" : "/image");
         if (loop.Session is { } session && !session.Model.Capabilities.Contains(isSound ? "audio" : "vision"))
-            throw new UsageException($"{session.Model.Name} does not {(isSound ? "hear sounds" : "see pictures")}");
+            throw new UsageException(UnsupportedMedium.Text(session.Model.Name, isSound ? MediumKind.Sound : MediumKind.Picture, null));
         loop.Media.Add(medium);
         loop.Terminal.Remark($"{Path.GetFileName(path)} goes before the next question");
         return Task.CompletedTask;

@@ -375,10 +375,11 @@ internal sealed partial class WorkerEngine : IInferenceEngine
     [LoggerMessage(LogLevel.Warning, "the worker crashed while it loaded {Model} ({Reason}); trying again with {Less}")]
     private static partial void LogAgain(ILogger logger, string model, string reason, string less);
 
-    [LoggerMessage(LogLevel.Warning, "{Model} is loaded without the projector that was found beside it, so it takes no pictures: {Reason}")]
+    [LoggerMessage(LogLevel.Warning,
+        "{Model} is loaded without the projector that was found beside it, so it does not support image input: {Reason}")]
     private static partial void LogProjectorSkipped(ILogger logger, string model, string reason);
 
-    [LoggerMessage(LogLevel.Warning, "{Model} takes no sounds: {Reason}")]
+    [LoggerMessage(LogLevel.Warning, "{Model} does not support audio input: {Reason}")]
     private static partial void LogAudioUnsupported(ILogger logger, string model, string reason);
 
     [LoggerMessage(LogLevel.Information, "layers of {Model} on GPUs: {Reason}")]

@@ -229,8 +229,9 @@ internal sealed class Projector : IDisposable
         if (!taken || medium.Width < 1 || medium.Height < 1 || (medium.Kind == MediumKind.Sound && medium.Width < 2))
         {
             throw new EngineException(EngineFailure.InvalidRequest, medium.Kind == MediumKind.Picture
-                ? "this model takes no pictures"
-                : $"this model takes no sounds{(AudioUnsupportedReason is null ? "" : $": {AudioUnsupportedReason}")}, or the sound has fewer than two samples")
+                ? UnsupportedMedium.Text(null, medium.Kind, "its multimodal projector (mmproj) takes no pictures")
+                : UnsupportedMedium.Text(null, medium.Kind,
+                    AudioUnsupportedReason ?? "its multimodal projector (mmproj) takes no sounds, or this one has fewer than two samples"))
             { Option = "messages" };
         }
     }

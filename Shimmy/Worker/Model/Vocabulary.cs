@@ -151,7 +151,8 @@ internal sealed class Vocabulary
             return Tokenize(prompt);
         if (projector is null)
         {
-            throw new EngineException(EngineFailure.InvalidRequest, "this model has no projector, so it takes neither pictures nor sounds")
+            throw new EngineException(EngineFailure.InvalidRequest,
+                UnsupportedMedium.Text(null, prompt.Media[0].Kind, UnsupportedMedium.NoProjector))
             { Option = "messages" };
         }
         var tokens = new List<int>();

@@ -349,7 +349,7 @@ function onDrop(event) {
 
 async function addPictures(files) {
   if (!model()?.capabilities.includes('vision')) {
-    toast(`${modelName || 'The model'} does not see pictures.`, true);
+    toast(`${modelName || 'The model'} does not support image input (vision).`, true);
     return;
   }
   for (const file of files) {
