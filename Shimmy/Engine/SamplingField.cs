@@ -165,7 +165,7 @@ internal sealed class SamplingField
             LlamaServer = new(["--dry-penalty-last-n"]),
         },
         new("dry_sequence_breakers", SamplingKind.Texts, o => o.DrySequenceBreakers,
-            (o, v) => o with { DrySequenceBreakers = (IReadOnlyList<string>)v! })
+            (o, v) => o with { DrySequenceBreakers = (IReadOnlyList<string>)v! }, most: MostTexts)
         {
             Metadata = "dry_sequence_breakers",
             LlamaServer = new(["--dry-sequence-breaker"], Help: "Text that ends a repetition for DRY; none for no such text"),
@@ -202,7 +202,7 @@ internal sealed class SamplingField
             Help = "Generate on past end-of-generation tokens", Metadata = "ignore_eos",
             LlamaServer = new(["--ignore-eos"]),
         },
-        new(StopName, SamplingKind.Texts, o => o.Stop, (o, v) => o with { Stop = (IReadOnlyList<string>)v! })
+        new(StopName, SamplingKind.Texts, o => o.Stop, (o, v) => o with { Stop = (IReadOnlyList<string>)v! }, most: MostStops)
         {
             Help = "Stop sequence: ends the answer and is not part of it",
         },
@@ -225,7 +225,7 @@ internal sealed class SamplingField
     /// <summary>The least number that is allowed.</summary>
     public double Least { get; }
 
-    /// <summary>The greatest number that is allowed.</summary>
+    /// <summary>The greatest number that is allowed; of texts, how many.</summary>
     public double Most { get; }
 
     /// <summary>Description for the help of <c>generate</c>; null where the command line does not have it.</summary>
@@ -276,9 +276,8 @@ internal sealed class SamplingField
     /// <summary>The error of a list of texts, to follow the field's name; null where nothing is.</summary>
     public string? WhyRefused(IReadOnlyList<string> texts)
     {
-        var most = Name == StopName ? MostStops : MostTexts;
-        if (texts.Count > most)
-            return $"has {texts.Count} strings; at most {most} are allowed";
+        if (texts.Count > Most)
+            return string.Create(CultureInfo.InvariantCulture, $"has {texts.Count} strings; at most {Most} are allowed");
         return texts.FirstOrDefault(text => text.Length is 0 or > LongestText) is { } odd
             ? $"has a string of {odd.Length} characters; 1 to {LongestText} are allowed"
             : null;
