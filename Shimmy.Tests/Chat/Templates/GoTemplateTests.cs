@@ -190,7 +190,16 @@ public sealed class GoTemplateTests
     [DataRow("file", "Zephyr 7B", "zephyr")]
     [DataRow("file", "My Own", "chatml")]
     [DataRow("mistral-7b", "Zephyr 7B", "mistral")]
-    public async Task The_name_in_the_file_is_asked_too(string name, string own, string family)
+    [DataRow("qwen2-7b", "My Own", "chatml")]
+    [DataRow("ChatGLM3", "My Own", "chatml")]
+    [DataRow("phi-2", "My Own", "chatml")]
+    [DataRow("Meta-Llama-3-8B", "My Own", "llama3")]
+    [DataRow("llama3", "My Own", "llama3")]
+    [DataRow("mixtral-8x7b", "My Own", "mistral")]
+    [DataRow("mistral-7b", "My Own", "mistral")]
+    [DataRow("zephyr-7b", "My Own", "zephyr")]
+    [DataRow("tiny-thing", "My Own", "chatml")]
+    public async Task A_name_speaks_for_a_family_and_the_one_in_the_file_too(string name, string own, string family)
     {
         var engine = EngineOf(null, own);
         await using var model = await engine.LoadAsync(new ModelSpec { Name = name, Path = "m.gguf" }, null, CancellationToken.None);

@@ -70,9 +70,6 @@ internal static class TemplateDetection
     public static TemplateFamily? OfTemplate(string template) =>
         ByToken.Where(row => template.Contains(row.Token, StringComparison.Ordinal)).Select(row => row.Family).FirstOrDefault();
 
-    /// <summary>The family that a model's name suggests.</summary>
-    public static (TemplateFamily Family, string Reason) OfName(string name) => Named(name) ?? LastResort;
-
     // What most models of the last years were trained with, and what those that were not read as a conversation too.
     private static (TemplateFamily Family, string Reason) LastResort => (TemplateFamilies.ChatMl, "nothing points to another");
 
