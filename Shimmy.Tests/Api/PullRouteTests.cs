@@ -22,7 +22,7 @@ public sealed class PullRouteTests
     internal static readonly byte[] Model = RandomModel.Bytes(new RandomModelShape { Layers = 1, Embedding = 16 });
 
     [TestMethod]
-    public async Task A_pull_is_told_event_by_event_and_the_model_is_here_then()
+    public async Task A_pull_is_reported_event_by_event_and_the_model_is_here_then()
     {
         await using var run = await Run.StartAsync();
         var events = await run.Http.AnswerAsync("api/models/pull", """{"model":"org/tiny:Q8_0"}""");

@@ -70,7 +70,7 @@ public sealed class ChatPipelineTests
     }
 
     [TestMethod]
-    public async Task Without_a_stop_string_the_engines_own_end_is_told()
+    public async Task Without_a_stop_string_the_engines_own_end_is_reported()
     {
         var events = await RunAsync(new FixedTokensModel([[(byte)'a'], [0xE4, 0xB8]], FinishReason.Length), "b");
 

@@ -56,7 +56,7 @@ public sealed class AnthropicClientTests
     }
 
     [TestMethod]
-    public async Task A_tool_is_called_and_its_result_is_told()
+    public async Task A_tool_is_called_and_its_result_is_answered()
     {
         var tool = new Tool
         {

@@ -219,7 +219,7 @@ public sealed class OpenAIClientTests
     }
 
     [TestMethod]
-    public async Task What_is_wrong_is_told_with_its_status_and_field()
+    public async Task What_is_wrong_is_reported_with_its_status_and_field()
     {
         var unknown = await Assert.ThrowsExactlyAsync<ClientResultException>(() => Client.GetChatClient("talkr").CompleteChatAsync("Hi"));
         var tooMany = await Assert.ThrowsExactlyAsync<ClientResultException>(() => Client.GetChatClient("talker").CompleteChatAsync(

@@ -11,7 +11,7 @@ public sealed class ResidencyRunTests
     public TestContext TestContext { get; set; } = null!;
 
     [TestMethod]
-    public async Task Random_requests_over_five_models_with_room_for_two()
+    public async Task Random_requests_over_five_models_with_memory_for_two()
     {
         if (!OperatingSystem.IsLinux())
             Assert.Inconclusive("Linux alone tells the workers.");

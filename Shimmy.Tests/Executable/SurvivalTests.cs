@@ -102,7 +102,7 @@ public sealed class SurvivalTests
     [DataRow("text", "does not begin with \\u0022GGUF\\u0022|does not begin with \\\"GGUF\\\"")]
     [DataRow("truncated", "file is truncated")]
     [DataRow("forged", "forged")]
-    public async Task A_broken_file_is_told_and_harms_nothing(string model, string reasons)
+    public async Task A_broken_file_is_reported_and_harms_nothing(string model, string reasons)
     {
         using var server = await StartAsync();
 

@@ -41,7 +41,7 @@ public sealed class ModelFileNameTests
     [DataRow("qwen2-7b-00000-of-00003.gguf", 0, 0)]
     [DataRow("qwen2-7b-+0001-of-00003.gguf", 0, 0)]
     [DataRow("-00001-of-00003.gguf", 0, 0)]
-    public void Shards_are_told_by_number(string fileName, int shard, int count)
+    public void Shards_have_numbers(string fileName, int shard, int count)
     {
         var parsed = ModelFileName.Parse(fileName);
         Assert.AreEqual((shard, count), (parsed.Shard, parsed.ShardCount));

@@ -31,7 +31,7 @@ public sealed class PlainErrorsTests
     [DataRow("{\"model\":\"a\"", "it ends too early")]
     [DataRow("{\"model\":\"a", "it ends too early")]
     [DataRow("{\"model\":\"a\",}", "a comma stands before a closing bracket")]
-    public async Task A_body_that_is_no_JSON_is_told_without_words_of_NET(string body, string words)
+    public async Task A_body_that_is_no_JSON_is_reported_without_words_of_NET(string body, string words)
     {
         foreach (var route in new[] { "v1/chat/completions", "v1/messages", "api/generate" })
         {
@@ -98,7 +98,7 @@ public sealed class PlainErrorsTests
     [DataRow("POST /v1/messages HTTP/1.1\r\nHost: localhost\r\n: x\r\n\r\n", 400, "\"type\":\"error\"")]
     [DataRow("GET /api/models HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", 400, "{\"error\":\"")]
     [DataRow("GET /v1/models HTTP/1.1\r\n\r\n", 400, "invalid_request_error")]
-    public async Task What_is_not_valid_HTTP_is_told_in_the_shape_of_the_dialect(string request, int status, string shape)
+    public async Task What_is_not_valid_HTTP_is_reported_in_the_shape_of_the_dialect(string request, int status, string shape)
     {
         var answer = await _server.RawAsync(request);
         Assert.StartsWith($"HTTP/1.1 {status} ", answer);

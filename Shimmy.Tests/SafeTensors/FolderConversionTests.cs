@@ -31,7 +31,7 @@ public sealed class FolderConversionTests
     }
 
     [TestMethod]
-    public void The_header_that_is_told_beforehand_is_the_one_of_the_file()
+    public void The_header_that_is_planned_is_the_one_of_the_file()
     {
         using var folder = new TemporaryFolder();
         var conversion = FolderConversion.Of(RandomFolder.Write(folder["tiny"]), "q8_0");

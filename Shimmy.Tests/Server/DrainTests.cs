@@ -47,7 +47,7 @@ public sealed class DrainTests
     }
 
     [TestMethod]
-    public async Task What_does_not_end_in_time_is_ended_and_told()
+    public async Task What_does_not_end_in_time_is_ended_and_reported()
     {
         var options = new ServerOptions { DrainTime = TimeSpan.FromMilliseconds(50) };
         var tokens = 0;

@@ -102,7 +102,7 @@ public sealed class ServerAddressTests
     [DataRow("{% for message in messages %}{{ message.content }}{% endfor %}", false, false)]
     [DataRow("{% for tool in tools %}{% endfor %}{{ messages }}", true, false)]
     [DataRow("{{ messages }}{% if tools %}{% endif %}{% if enable_thinking %}<think>{% endif %}", true, true)]
-    public void What_a_model_can_do_is_told_by_the_template_in_its_file(string template, bool callsTools, bool thinks)
+    public void What_a_model_can_do_is_read_off_the_template_in_its_file(string template, bool callsTools, bool thinks)
     {
         using var folder = new TemporaryFolder();
         var path = folder["model.gguf"];

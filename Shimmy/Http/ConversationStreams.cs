@@ -35,7 +35,7 @@ internal sealed class ConversationStreams(TimeProvider time)
         {
             streams.Forget();
             if (!streams._streams.ContainsKey(stream.Key))
-                streams.MakeRoom();
+                streams.EvictOldest();
             stream.Before = streams._streams.GetValueOrDefault(stream.Key);
             var waiting = 0;
             for (var one = stream.Before; one is not null; one = one.Before)
@@ -115,7 +115,7 @@ internal sealed class ConversationStreams(TimeProvider time)
             _streams.Remove(key);
     }
 
-    private void MakeRoom()
+    private void EvictOldest()
     {
         while (_streams.Count >= MostStreams)
         {

@@ -164,7 +164,7 @@ internal sealed class ConversionCache(string folder, string type, long bound = C
             foreach (var warning in conversion.Warnings)
                 watch.Warn(warning);
 
-            MakeRoom(conversion.TargetBytes);
+            FreeDisk(conversion.TargetBytes);
             conversion.WriteFile(path, new Shares(share => Tell(running, share)), Quantizer);
             if (pathOf() != path)
             {
@@ -220,7 +220,7 @@ internal sealed class ConversionCache(string folder, string type, long bound = C
         name.Split('-').SkipLast(1).Skip(1).Any(part => part.Length == 32 && part.All(char.IsAsciiHexDigitLower));
 
     // What a process that was killed left behind goes first: nobody holds its lock.
-    private void MakeRoom(long needed)
+    private void FreeDisk(long needed)
     {
         var files = new DirectoryInfo(folder).EnumerateFiles().Where(file => IsOurs(file.Name)).ToList();
         foreach (var partial in files.Where(file => file.Name.EndsWith(PartialEnding, StringComparison.Ordinal)))

@@ -32,7 +32,7 @@ public sealed class LlamaCompletionsTests
     }
 
     [TestMethod]
-    public async Task The_end_of_the_model_and_a_stop_text_are_told_apart()
+    public async Task The_end_of_the_model_and_a_stop_text_are_distinguished()
     {
         await using var server = await ServerFixture.StartAsync();
 
@@ -290,7 +290,7 @@ public sealed class LlamaCompletionsTests
     [TestMethod]
     [DataRow(false, "\"type\":\"server_error\",\"param\":null,\"code\":\"model_load_failed\"")]
     [DataRow(true, "\"code\":502,\"message\":\"broken\",\"type\":\"server_error\"")]
-    public async Task A_load_that_fails_is_told_in_the_stream_in_the_shape_of_the_server(bool asLlamaServer, string error)
+    public async Task A_load_that_fails_is_reported_in_the_stream_in_the_shape_of_the_server(bool asLlamaServer, string error)
     {
         var (loading, loads) = (new TaskCompletionSource(), new TaskCompletionSource());
         var mode = new LlamaServerMode { IsOn = true };
@@ -357,7 +357,7 @@ public sealed class LlamaCompletionsTests
     }
 
     [TestMethod]
-    public async Task A_deadline_is_told_in_the_stream_to_who_reads_it_later()
+    public async Task A_deadline_is_reported_in_the_stream_to_who_reads_it_later()
     {
         await using var server = await ServerFixture.StartAsync(
             new ScriptedEngine { BeforeToken = cancellation => Task.Delay(Timeout.InfiniteTimeSpan, cancellation) },

@@ -211,7 +211,7 @@ public sealed class LlamaModeTests
     [DataRow("auto", "Hi", "hm")]
     [DataRow("none", Thought, "")]
     [DataRow("deepseek-legacy", Thought, "hm")]
-    public async Task Thoughts_are_told_where_the_request_says(string format, string content, string reasoning)
+    public async Task Thoughts_are_returned_where_the_request_says(string format, string content, string reasoning)
     {
         var engine = new ScriptedEngine { Answer = (_, _) => ["<th", "ink>\nhm", "\n</think>", "\n\nHi"] };
         var facts = engine.Facts;
@@ -350,7 +350,7 @@ public sealed class LlamaModeTests
     }
 
     [TestMethod]
-    public async Task Templates_are_told_the_day_unless_the_request_tells_another()
+    public async Task Templates_get_the_day_unless_the_request_has_another()
     {
         const string Template = "{{ date_string }}|{% for m in messages %}{{ m.content }}{% endfor %}";
         await using var server = await StartAsync(WithTemplate(Template));

@@ -29,7 +29,7 @@ public sealed class LlamaRouterTests
         (await ListedAsync(server, name)).GetProperty("status").GetProperty("value").GetString();
 
     [TestMethod]
-    public async Task A_router_loads_and_unloads_what_it_is_told()
+    public async Task A_router_loads_and_unloads_what_it_is_asked_to()
     {
         await using var server = await StartAsync(new LlamaServerMode { IsOn = true, Routes = true, MostModels = 3 });
         var props = await server.JsonAsync("props");
@@ -82,7 +82,7 @@ public sealed class LlamaRouterTests
     }
 
     [TestMethod]
-    public async Task A_load_that_failed_is_told_in_the_list()
+    public async Task A_load_that_failed_is_reported_in_the_list()
     {
         await using var server = await StartAsync(new LlamaServerMode { IsOn = true, Routes = true }, new ScriptedEngine
         {

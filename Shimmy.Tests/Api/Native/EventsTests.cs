@@ -15,7 +15,7 @@ public sealed class EventsTests
     private const string Ask = """{"model":"talker","prompt":"good morning"}""";
 
     [TestMethod]
-    public async Task A_listener_is_told_of_a_request_while_it_runs_and_of_its_end()
+    public async Task A_request_is_reported_while_it_runs_and_at_its_end()
     {
         var gate = new TaskCompletionSource();
         var engine = new ScriptedEngine { BeforeToken = _ => gate.Task };
@@ -39,7 +39,7 @@ public sealed class EventsTests
     }
 
     [TestMethod]
-    public async Task A_listener_that_comes_later_is_told_of_what_was_and_of_the_models()
+    public async Task A_listener_that_comes_later_gets_what_was_and_the_models()
     {
         await using var server = await ServerFixture.StartAsync();
         await server.AnswerAsync("api/generate", Ask);
@@ -51,7 +51,7 @@ public sealed class EventsTests
     }
 
     [TestMethod]
-    public async Task Prompts_are_told_with_log_prompts_to_the_key_that_sent_them_alone()
+    public async Task Prompts_are_reported_with_log_prompts_to_the_key_that_sent_them_alone()
     {
         var keys = ApiKeyFile.Read(["one", "two"]);
         await using var server = await ServerFixture.StartAsync(options: new ServerOptions { Keys = keys, LogPrompts = true });
@@ -75,7 +75,7 @@ public sealed class EventsTests
     }
 
     [TestMethod]
-    public async Task The_log_is_told_without_its_prompts()
+    public async Task The_log_is_reported_without_its_prompts()
     {
         using var tail = new LogTail();
         var logger = tail.CreateLogger("shimmy");

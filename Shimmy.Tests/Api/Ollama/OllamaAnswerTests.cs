@@ -26,7 +26,7 @@ public sealed partial class OllamaAnswerTests
         + "{% endfor %}{% if add_generation_prompt %}assistant:{% if enable_thinking %}<think>{% else %}<think></think>{% endif %}{% endif %}";
 
     [TestMethod]
-    public async Task A_conversation_is_answered_in_lines_unless_told_otherwise()
+    public async Task A_conversation_is_answered_in_lines_unless_asked_otherwise()
     {
         await using var server = await ServerFixture.StartAsync();
         using var lines = await server.PostAsync(Chat, $"{{{Ask}}}");

@@ -16,7 +16,7 @@ namespace Shimmy.Tests.Api.OpenAI;
 public sealed class EchoedLogprobsTests
 {
     [TestMethod]
-    public void A_token_that_the_vocabulary_puts_before_a_prompt_takes_no_room_in_the_text()
+    public void A_token_that_the_vocabulary_puts_before_a_prompt_has_no_length_in_the_text()
     {
         var logs = Logs("Once upon", [Token("<s>", null), Token(" Once"), Token(" up"), Token("on")], ofPrompt: 4);
         Assert.AreEqual("""["\u003Cs\u003E"," Once"," up","on"]""", logs.GetProperty("tokens").GetRawText());
@@ -26,7 +26,7 @@ public sealed class EchoedLogprobsTests
     }
 
     [TestMethod]
-    public void A_special_token_that_the_echo_shows_takes_the_room_of_its_text()
+    public void A_special_token_that_the_echo_shows_has_the_length_of_its_text()
     {
         var logs = Logs("<s> Once", [Token("<s>", null), Token(" Once")], ofPrompt: 2);
         Assert.AreEqual("[0,3]", logs.GetProperty("text_offset").GetRawText());
@@ -41,7 +41,7 @@ public sealed class EchoedLogprobsTests
     }
 
     [TestMethod]
-    public void The_token_that_was_taken_is_always_told()
+    public void The_token_that_was_taken_is_always_reported()
     {
         var unlikely = new GeneratedToken(7, "b"u8.ToArray(), new TokenLogProbability(-5, [new TopToken(1, "a"u8.ToArray(), -1)]));
         Assert.AreEqual("""{"a":-1,"b":-5}""", Logs("b", [unlikely], ofPrompt: 0).GetProperty("top_logprobs")[0].GetRawText());
@@ -50,7 +50,7 @@ public sealed class EchoedLogprobsTests
     }
 
     [TestMethod]
-    public void A_control_token_of_the_answer_is_spelled_out_and_takes_no_room()
+    public void A_control_token_of_the_answer_is_spelled_out_and_has_no_length()
     {
         var control = new GeneratedToken(2, default, new TokenLogProbability(-5, [new TopToken(2, "<|x|>"u8.ToArray(), -5)]));
         var logs = Logs("ab", [Token("a"), control, Token("b")], ofPrompt: 0);

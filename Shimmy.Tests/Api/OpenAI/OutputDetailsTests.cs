@@ -184,7 +184,7 @@ public sealed class OutputDetailsTests
     [TestCategory("Unit")]
     [DataRow("v1/chat/completions", "\"messages\":[{\"role\":\"user\",\"content\":\"?\"}]")]
     [DataRow(Route, "\"prompt\":\"?\"")]
-    public async Task Tokens_and_timings_are_told_where_they_are_asked_for(string route, string ask)
+    public async Task Tokens_and_timings_are_reported_where_they_are_asked_for(string route, string ask)
     {
         await using var server = await ServerFixture.StartAsync();
         var chunks =

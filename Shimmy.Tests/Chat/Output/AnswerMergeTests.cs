@@ -32,7 +32,7 @@ public sealed class AnswerMergeTests
     }
 
     [TestMethod]
-    public async Task One_that_fails_ends_the_others_and_is_told()
+    public async Task One_that_fails_ends_the_others_and_is_reported()
     {
         var (ended, texts) = (false, new List<string>());
 

@@ -37,7 +37,7 @@ public sealed class AnswerParserTests
     [DataRow("<think>use <tool_call> now</think><tool_call>{\"name\":\"get\",\"arguments\":{}}</tool_call> done", "R:use <tool_call> now|C0:get {}|T:done")]
     [DataRow("<tool_call>{\"name\":\"get\",\"arguments\":{\"half\": \"wa", "C0:get {\"half\": \"wa")]
     [DataRow("A < b and <tool", "T:A < b and <tool")]
-    public void Parts_are_told_apart(string answer, string expected) =>
+    public void Parts_are_distinguished(string answer, string expected) =>
     Hold(new AnswerFormat { Reasoning = Think, Calls = ToolTemplates.Hermes, Tools = Tools }, answer, expected);
 
     [TestMethod]

@@ -90,7 +90,7 @@ public sealed class CutCallTests
     }
 
     [TestMethod]
-    public async Task Every_cut_is_told_as_a_prefix_in_a_stream()
+    public async Task Every_cut_is_reported_as_a_prefix_in_a_stream()
     {
         for (var most = 0; most <= Call.Length; most++)
         {

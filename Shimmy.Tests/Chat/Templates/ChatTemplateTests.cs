@@ -246,7 +246,7 @@ public sealed class ChatTemplateTests
     }
 
     [TestMethod]
-    public void Tools_are_told_in_words_by_a_template_that_shows_none()
+    public void Tools_are_written_in_words_by_a_template_that_shows_none()
     {
         var prompt = string.Concat(Of(Plain).Render(Turns(Says("user", "U")) with { Tools = [Weather] }).Parts.Select(part => part.Text));
 

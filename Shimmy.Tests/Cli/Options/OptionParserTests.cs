@@ -167,7 +167,7 @@ public sealed class OptionParserTests
         OptionTable.All.Select(option => option.ConfigField).OfType<string>().ToArray());
 
     [TestMethod]
-    public void The_listener_for_Ollamas_clients_is_where_they_look_unless_told_otherwise()
+    public void The_listener_for_Ollamas_clients_is_where_they_look_unless_said_otherwise()
     {
         Assert.IsNull(Read("serve").Server.Ollama);
         Assert.AreEqual(("--ollama", "127.0.0.1:11434"), Read("serve --ollama").Server.Ollama);

@@ -152,7 +152,7 @@ public sealed class PackedProgramTests
     [DataRow("elf")]
     [DataRow("pe")]
     [DataRow("mach-o")]
-    public async Task A_file_that_was_cut_is_told_from_a_plain_program_with_something_behind_it(string format)
+    public async Task A_file_that_was_cut_is_no_plain_program_with_something_behind_it(string format)
     {
         using var folder = new TemporaryFolder();
         var program = format switch { "elf" => Elf(), "pe" => Pe(), _ => MachO() };

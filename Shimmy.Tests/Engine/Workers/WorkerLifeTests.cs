@@ -231,7 +231,7 @@ public sealed class WorkerLifeTests
     }
 
     [TestMethod]
-    public async Task The_backends_are_told_without_a_model()
+    public async Task The_backends_are_reported_without_a_model()
     {
         var report = await NewEngine().ReportBackendsAsync(CancellationToken.None);
 

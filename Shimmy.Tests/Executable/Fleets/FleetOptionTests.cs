@@ -13,7 +13,7 @@ namespace Shimmy.Tests.Executable.Fleets;
 public sealed class FleetOptionTests
 {
     [TestMethod]
-    public async Task Blocks_that_are_told_of_have_the_tokens_that_render_gives()
+    public async Task Blocks_that_are_reported_have_the_tokens_that_render_gives()
     {
         using var folder = new TemporaryFolder();
         var port = ServerProcess.FreePort();

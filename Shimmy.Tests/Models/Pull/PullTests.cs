@@ -201,7 +201,7 @@ public sealed class PullTests
     [DataRow(429, "TooMany", "asks to wait 77 s")]
     [DataRow(500, "Unreachable", "answered 500")]
     [DataRow(418, "BadAnswer", "answered 418")]
-    public async Task Refusals_are_told_in_words(int status, string failure, string words)
+    public async Task Refusals_are_reported_in_words(int status, string failure, string words)
     {
         using var run = new Run();
         run.Registry.Instead = _ => new StandInAnswer { Status = status, Headers = [("Retry-After", "77")] };
@@ -224,7 +224,7 @@ public sealed class PullTests
     }
 
     [TestMethod]
-    public async Task Where_the_disk_has_no_room_nothing_is_begun()
+    public async Task Where_the_disk_is_full_nothing_is_begun()
     {
         using var run = new Run();
         run.Large("org/tiny", 100_000);

@@ -40,7 +40,7 @@ public sealed class ModelNameTests : IDisposable
     }
 
     [TestMethod]
-    public async Task Several_quantizations_of_one_stem_are_told_apart()
+    public async Task Several_quantizations_of_one_stem_are_distinguished()
     {
         Add("tiny-F32.gguf");
         Add("tiny-Q8_0.gguf", GgmlType.Q8_0);

@@ -45,7 +45,7 @@ public sealed class GpuEvictionTests
 
     [TestMethod]
     [Timeout(10_000, CooperativeCancellation = true)]
-    public async Task Idle_models_leave_the_longest_unused_first_until_there_is_room_and_those_on_the_CPU_stay()
+    public async Task Idle_models_leave_the_longest_unused_first_until_it_fits_and_those_on_the_CPU_stay()
     {
         await using var residency = Residency();
         foreach (var name in new[] { "a0", "b30", "c30", "d30" })
@@ -81,7 +81,7 @@ public sealed class GpuEvictionTests
 
     [TestMethod]
     [Timeout(10_000, CooperativeCancellation = true)]
-    public async Task What_finds_no_room_for_nobody_of_ours_or_for_pinned_ones_is_refused_as_the_engine_said()
+    public async Task What_finds_no_memory_for_nobody_of_ours_or_for_pinned_ones_is_refused_as_the_engine_said()
     {
         await using var residency = Residency();
         (await residency.AcquireAsync(Model("a0"), null, Deadline)).Dispose();

@@ -105,7 +105,7 @@ public sealed class ModelEvictionTests
 
     [TestMethod]
     [Timeout(10_000, CooperativeCancellation = true)]
-    public async Task The_idle_model_that_was_used_longest_ago_makes_room()
+    public async Task The_idle_model_that_was_used_longest_ago_is_evicted()
     {
         await using var residency = Residency(new ResidencyOptions { MaxLoaded = 3 });
         foreach (var name in new[] { "a", "b", "c" })

@@ -140,7 +140,7 @@ public sealed class ModelResidencyTests
 
     [TestMethod]
     [Timeout(10_000, CooperativeCancellation = true)]
-    public async Task A_load_that_everybody_left_is_called_off_for_who_needs_its_room()
+    public async Task A_load_that_everybody_left_is_called_off_for_who_needs_its_memory()
     {
         _engine.Loading = (spec, _, cancellation) => spec.Name == "a" ? Task.Delay(Timeout.Infinite, cancellation) : Task.CompletedTask;
         await using var residency = Residency(new ResidencyOptions { MaxLoaded = 1 });

@@ -65,7 +65,7 @@ public sealed class RecordingFileTests : IDisposable
     [TestMethod]
     [DataRow(true)]
     [DataRow(false)]
-    public void A_disk_that_has_room_again_is_recorded_to_and_no_line_is_half(bool canBeCutBack)
+    public void A_disk_that_has_free_space_again_is_recorded_to_and_no_line_is_half(bool canBeCutBack)
     {
         using var folder = new TemporaryFolder();
         using var disk = new SmallDisk { CanBeCutBack = canBeCutBack };

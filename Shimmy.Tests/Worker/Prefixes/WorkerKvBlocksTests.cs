@@ -12,7 +12,7 @@ namespace Shimmy.Tests.Worker.Prefixes;
 public sealed class WorkerKvBlocksTests
 {
     [TestMethod]
-    public async Task Blocks_are_told_of_when_they_are_full_shared_ones_once_and_until_nobody_holds_them()
+    public async Task Blocks_are_reported_when_they_are_full_shared_ones_once_and_until_nobody_holds_them()
     {
         using var folder = new TemporaryFolder();
         var held = new Held();

@@ -188,7 +188,7 @@ public sealed class WorkerPrefixTests
     }
 
     [TestMethod]
-    public async Task What_the_store_has_no_room_for_stays_in_the_cells()
+    public async Task What_the_store_has_no_memory_for_stays_in_the_cells()
     {
         using var folder = new TemporaryFolder();
         // Room for fewer states than slots: they would push each other out.

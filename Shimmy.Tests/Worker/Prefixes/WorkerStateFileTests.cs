@@ -155,7 +155,7 @@ public sealed class WorkerStateFileTests
     }
 
     [TestMethod]
-    public async Task A_prompt_whose_state_is_too_large_to_be_kept_is_told_once()
+    public async Task A_prompt_whose_state_is_too_large_to_be_kept_is_reported_once()
     {
         using var folder = new TemporaryFolder();
         using var log = new CapturedLog();

@@ -92,7 +92,7 @@ public sealed class GrammarStatesTests
     }
 
     [TestMethod]
-    public void What_needs_too_much_room_is_dropped_and_begun_anew()
+    public void What_needs_too_much_memory_is_dropped_and_begun_anew()
     {
         var cache = new GrammarStateCache();
         var grammar = "root ::= " + string.Concat(Enumerable.Repeat("\"a\"? ", 3000)) + "\"b\"";
@@ -116,7 +116,7 @@ public sealed class GrammarStatesTests
     [DataRow("root ::= [^{]", null)]
     [DataRow("root ::= \"{\"?", null)]
     [DataRow("root ::= .", null)]
-    public void The_only_character_is_told(string grammar, char? only)
+    public void The_only_character_is_reported(string grammar, char? only)
     {
         var states = GrammarStates.Of(grammar, "root")!;
 

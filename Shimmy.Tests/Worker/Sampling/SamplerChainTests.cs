@@ -100,7 +100,7 @@ public sealed class SamplerChainTests
 
     [TestMethod]
     [DynamicData(nameof(Names))]
-    public void Tokens_of_another_seed_and_without_the_setting_are_told_from_its_own(string name)
+    public void Tokens_of_another_seed_and_without_the_setting_are_not_its_own(string name)
     {
         var prompt = Prompt.FromText("Once upon a time");
         var without = Settings[name].Temperature == 0 ? Settings["greedy"] : Plain;

@@ -85,7 +85,7 @@ internal sealed record InfillFields(string Prefix, string Suffix, string Prompt,
             : await model.TokenizeAsync(new Prompt { Parts = [new PromptPart(text, special)], AddBos = false }, cancellation)
                 .ConfigureAwait(false);
 
-        Task<IReadOnlyList<int>> ControlTokenAsync(string mark) => TokensAsync(mark, special: true);
+        Task<IReadOnlyList<int>> ControlTokenAsync(string text) => TokensAsync(text, special: true);
     }
 
     private static IReadOnlyList<int> Last(IReadOnlyList<int> tokens, int most) => [.. tokens.TakeLast(Math.Max(0, most))];

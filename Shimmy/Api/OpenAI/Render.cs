@@ -47,7 +47,7 @@ internal static class Render
         json.WriteString("request_id", id);
         json.WriteString("model", model);
         json.WriteStartArray("token_ids");
-        // Readers take them for unsigned. A picture or a sound has none, and no block from there on is told of.
+        // Readers take them for unsigned. A picture or a sound has none, and no block from there on is reported.
         foreach (var token in tokens.TakeWhile(token => token >= 0))
             json.WriteNumberValue(token);
         json.WriteEndArray();

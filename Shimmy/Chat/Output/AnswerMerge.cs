@@ -44,7 +44,7 @@ internal static class AnswerMerge
             }
             catch (Exception e)
             {
-                // The first one is told; the others end by it.
+                // The first one is reported; the others end by it.
                 channel.Writer.TryComplete(e);
                 await end.CancelAsync().ConfigureAwait(false);
             }

@@ -3,8 +3,8 @@ using System.Buffers;
 namespace Shimmy.Engine.Protocol;
 
 /// <summary>
-/// Non-blocking writer of the server's end of a worker's pipe. A sender never waits for the worker to read: while the pipe has room, the
-/// sender's call writes the frame; frames that come while it is full are written in order when it has room again. From any thread.
+/// Non-blocking writer of the server's end of a worker's pipe. A sender never waits for the worker to read: while the pipe is not full, the
+/// sender's call writes the frame; frames that come while it is full are written in order when it is so no more. From any thread.
 /// </summary>
 internal sealed class FrameQueue(Stream output)
 {

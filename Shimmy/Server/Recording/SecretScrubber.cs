@@ -38,8 +38,8 @@ internal static class SecretFields
         if (Names.Contains(Plain(field.Name)))
             return SecretScrubber.Blank;
         return field.Value.ValueKind == JsonValueKind.String && Addresses.Contains(field.Name)
-            && field.Value.GetString()!.IndexOf('?', StringComparison.Ordinal) is >= 0 and var mark
-            ? field.Value.GetString()![..(mark + 1)] + SecretScrubber.Blank
+            && field.Value.GetString()!.IndexOf('?', StringComparison.Ordinal) is >= 0 and var query
+            ? field.Value.GetString()![..(query + 1)] + SecretScrubber.Blank
             : null;
     }
 

@@ -175,7 +175,7 @@ internal static unsafe partial class LlamaApi
     [LibraryImport(Library, StringMarshalling = StringMarshalling.Utf8)]
     public static partial nuint llama_state_seq_save_file(ContextHandle context, string path, int sequence, int* tokens, nuint count);
 
-    /// <summary>Bytes read; 0 where the file is no state of this model or finds no room, which the log explains.</summary>
+    /// <summary>Bytes read; 0 where the file is no state of this model or finds no free cells, which the log explains.</summary>
     [LibraryImport(Library, StringMarshalling = StringMarshalling.Utf8)]
     public static partial nuint llama_state_seq_load_file(ContextHandle context,
         string path, int sequence, int* tokens, nuint capacity, nuint* count);

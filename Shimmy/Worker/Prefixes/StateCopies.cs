@@ -68,14 +68,14 @@ internal sealed class StateCopies(ContextHandle context, PrefixStore store, Stat
     /// <param name="parts">What the state is of.</param>
     /// <param name="state">The state.</param>
     /// <param name="othersRun">Whether other sequences run.</param>
-    /// <param name="makeRoom">Frees cells; false where none are left to free.</param>
-    public bool Restore(Slot target, StateParts parts, SavedState state, bool othersRun, Func<bool> makeRoom)
+    /// <param name="freeCells">Frees cells; false where none are left to free.</param>
+    public bool Restore(Slot target, StateParts parts, SavedState state, bool othersRun, Func<bool> freeCells)
     {
         var before = Stopwatch.GetTimestamp();
         while (!context.RestoreState(target.Id, parts, state.Buffer))
         {
             // llama.cpp wants the cells of a window, of which there are few, side by side.
-            if (slidingWindow > 0 && makeRoom())
+            if (slidingWindow > 0 && freeCells())
                 continue;
             if (slidingWindow > 0 && othersRun)
                 return false;

@@ -213,7 +213,7 @@ internal sealed class StateFolder
             else
                 Directory.CreateDirectory(_folder, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
             Scan();
-            MakeRoom(0);
+            DeleteOldest(0);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
@@ -272,7 +272,7 @@ internal sealed class StateFolder
                 entry.HasBegun = true;
             if (entry.Dropped || Pause > TimeSpan.Zero)
                 return;
-            MakeRoom(entry.Bytes);
+            DeleteOldest(entry.Bytes);
             StateFile.Write(entry.Path, _identity, state, took =>
             {
                 if (!_hurries)
@@ -315,7 +315,7 @@ internal sealed class StateFolder
     }
 
     // The states of all models share the bound; those that were not used for the longest time leave.
-    private void MakeRoom(long bytes)
+    private void DeleteOldest(long bytes)
     {
         var files = new DirectoryInfo(_folder).EnumerateFiles()
             // Other workers delete here, too; this also keeps the length and the time for what follows.

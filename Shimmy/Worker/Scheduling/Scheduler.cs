@@ -290,7 +290,7 @@ internal sealed class Scheduler
         }
         if (code == 1)
         {
-            MakeRoom();
+            FreeCells();
             return;
         }
         FailAll(code);
@@ -323,7 +323,7 @@ internal sealed class Scheduler
     }
 
     // Out of cells: nothing was computed. The next turn builds its batch again, with more free cells or fewer tokens.
-    private void MakeRoom()
+    private void FreeCells()
     {
         if (_batchBuilder.HasExtras)
         {
@@ -418,7 +418,7 @@ internal sealed class Scheduler
         _counters.CountDecode(1);
         if (code == 1)
         {
-            MakeRoom();
+            FreeCells();
             return true;
         }
         if (code != 0)

@@ -82,7 +82,7 @@ public sealed class ToolCallConstraintTests
     }
 
     [TestMethod]
-    public void What_no_grammar_can_hold_to_is_told_for_a_free_tool_and_refused_for_a_strict_one()
+    public void What_no_grammar_can_hold_to_is_logged_for_a_free_tool_and_refused_for_a_strict_one()
     {
         var free = Tool("f",
             """{"type":"object","properties":{"a":{"type":"array","items":{"type":"integer"},"uniqueItems":true},"b":{"type":"string","pattern":"(?=x)"}},"required":["a","b"],"additionalProperties":false}""");

@@ -8,7 +8,7 @@ namespace Shimmy.Chat.Grammars.Schemas;
 /// </summary>
 internal static class SchemaKeywords
 {
-    // In the range of decimal, with room for arithmetic.
+    // In the range of decimal, with digits to spare for arithmetic.
     private const decimal LargestBound = 1e26m;
 
     /// <summary>Adds the schema's keywords to a case.</summary>
