@@ -27,7 +27,7 @@ internal sealed record BindChoice(string Source, IReadOnlyList<EndPoint> Endpoin
         return rest.Endpoints.Count == 0 || rest.All.Count() == All.Count() ? null : rest;
 
         static EndPoint[] Less(IReadOnlyList<EndPoint> endpoints) =>
-            [.. endpoints.Where(endpoint => endpoint is not BindAddress.Companion)];
+            [.. endpoints.Where(endpoint => endpoint is not BindAddress.IPv6Loopback)];
     }
 }
 
@@ -146,7 +146,7 @@ internal static class BindAddress
     {
         yield return new IPEndPoint(IPAddress.Loopback, port);
         if (port != 0 && Socket.OSSupportsIPv6)
-            yield return new Companion(port);
+            yield return new IPv6Loopback(port);
     }
 
     private static UnixDomainSocketEndPoint UnixSocket(string path)
@@ -164,5 +164,5 @@ internal static class BindAddress
     /// <summary>
     /// <c>::1</c> beside 127.0.0.1: left out where the machine has no IPv6, while one that was asked for is an error there.
     /// </summary>
-    internal sealed class Companion(int port) : IPEndPoint(IPAddress.IPv6Loopback, port);
+    internal sealed class IPv6Loopback(int port) : IPEndPoint(IPAddress.IPv6Loopback, port);
 }

@@ -265,7 +265,7 @@ internal sealed partial class ShimmyServer : IAsyncDisposable
     // Another program may be there. Kestrel would name no option, and the next port for Shimmy's own address would be tried.
     private static IReadOnlyList<EndPoint> Free(string source, IReadOnlyList<EndPoint> endpoints, string advice)
     {
-        foreach (var endpoint in endpoints.OfType<IPEndPoint>().Where(endpoint => endpoint is not BindAddress.Companion))
+        foreach (var endpoint in endpoints.OfType<IPEndPoint>().Where(endpoint => endpoint is not BindAddress.IPv6Loopback))
         {
             try
             {
@@ -305,7 +305,8 @@ internal sealed partial class ShimmyServer : IAsyncDisposable
     // The port that was asked for may have been 0; what was bound is known only now. Clients cannot connect to the wildcard address.
     private static IReadOnlyList<Uri> AddressesOf(IServer kestrel, IReadOnlyList<EndPoint> endpoints) =>
     [
-        .. kestrel.Features.Get<IServerAddressesFeature>()!.Addresses.Zip(endpoints).Where(pair => pair.Second is not BindAddress.Companion)
+        .. kestrel.Features.Get<IServerAddressesFeature>()!.Addresses.Zip(endpoints)
+            .Where(pair => pair.Second is not BindAddress.IPv6Loopback)
             .Select(pair => pair.Second is UnixDomainSocketEndPoint socket
                 ? new Uri($"unix:{socket}")
                 : new Uri(pair.First.Replace("[::]", "[::1]", StringComparison.Ordinal)

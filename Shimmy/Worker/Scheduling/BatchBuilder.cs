@@ -35,15 +35,15 @@ internal sealed class BatchBuilder(LlamaModel model, DecodeBatch batch, Speculat
     /// <summary>Time to compute a token of a prompt; 0 where it is not known yet.</summary>
     public double SecondsPerPromptToken { get; private set; }
 
-    /// <summary>Whether this turn computes tokens that may turn out useless: drafts or a companion.</summary>
-    public bool HasExtras => Companion is not null || _generating.Exists(sequence => sequence.Draft.Count > 0);
+    /// <summary>Whether this turn computes tokens that may turn out useless: drafts or padding.</summary>
+    public bool HasExtras => PaddingSlot is not null || _generating.Exists(sequence => sequence.Draft.Count > 0);
 
     /// <summary>
     /// The slot in which a second token is computed beside a lone one (<see cref="LlamaModel.PairsLoneTokens"/>); null where none is.
     /// </summary>
-    public Slot? Companion { get; private set; }
+    public Slot? PaddingSlot { get; private set; }
 
-    /// <summary>Leaves drafts and companion out of the next turn, because cells are short.</summary>
+    /// <summary>Leaves drafts and padding out of the next turn, because cells are short.</summary>
     public void Spare() => _spare = true;
 
     /// <summary>Fills the batch with what the sequences of this adapter set have to compute.</summary>
@@ -89,8 +89,8 @@ internal sealed class BatchBuilder(LlamaModel model, DecodeBatch batch, Speculat
             Put(sequence, count);
             chunk -= count;
         }
-        Companion = batch.Count == 1 && model.PairsLoneTokens && !_spare ? _parts[0].Sequence.Slot : null;
-        if (Companion is { } slot)
+        PaddingSlot = batch.Count == 1 && model.PairsLoneTokens && !_spare ? _parts[0].Sequence.Slot : null;
+        if (PaddingSlot is { } slot)
         {
             batch.Add(
                 _parts[0].Sequence.Tokens[slot.Tokens.Count], slot.PositionAt(slot.Tokens.Count) + 1, slot.Id, logits: false);
@@ -103,7 +103,7 @@ internal sealed class BatchBuilder(LlamaModel model, DecodeBatch batch, Speculat
     {
         if (_parts.Count == _generating.Count)
         {
-            speculator?.Observe(batch.Count - (Companion is null ? 0 : 1), elapsed);
+            speculator?.Observe(batch.Count - (PaddingSlot is null ? 0 : 1), elapsed);
             return;
         }
         // The time of a prompt token is taken from batches that are mostly prompt.

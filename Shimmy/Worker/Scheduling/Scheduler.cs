@@ -274,10 +274,10 @@ internal sealed class Scheduler
             _batchBuilder.Observe(elapsed);
             if (_encoder is not { BusyThreads: > 0 })
                 _model.Threads.Observe(_batch.Count, elapsed);
-            _counters.CountBatch(_batch.Count - (_batchBuilder.Companion is null ? 0 : 1));
+            _counters.CountBatch(_batch.Count - (_batchBuilder.PaddingSlot is null ? 0 : 1));
             foreach (var (sequence, tokens) in _batchBuilder.Parts)
                 NoteComputed(sequence, tokens);
-            if (_batchBuilder.Companion is { } slot)
+            if (_batchBuilder.PaddingSlot is { } slot)
                 _cache.CutToTokens(slot);
             foreach (var (sequence, tokens) in _batchBuilder.Parts)
             {
