@@ -337,3 +337,50 @@ internal static partial class PipelineLog
     [LoggerMessage(LogLevel.Warning, "an answer does not satisfy its schema, of which a grammar expresses a part: {Problem}")]
     public static partial void Unsatisfied(ILogger logger, string problem);
 }
+
+/// <summary>
+/// The limits of an answer's time, as llama-server has them: of the prompt, and of the answer from its first token on, once that has a line
+/// break. What is over then ends as an answer of its greatest length does.
+/// </summary>
+internal sealed class TimeLimit : IDisposable
+{
+    private readonly CancellationTokenSource _over = new();
+    private readonly GenerationOptions _options;
+    private readonly AnswerClock _clock;
+    private bool _hasToken;
+    private bool _hasLine;
+
+    private TimeLimit(GenerationOptions options, AnswerClock clock) => (_options, _clock) = (options, clock);
+
+    /// <summary>Cancelled where the time is over.</summary>
+    public CancellationToken Over => _over.Token;
+
+    /// <summary>The limits of a request; null where it has none.</summary>
+    public static TimeLimit? Of(GenerationOptions options, AnswerClock clock) =>
+        options is { PromptMilliseconds: null, PredictMilliseconds: null } ? null : new TimeLimit(options, clock);
+
+    /// <summary>The prompt is begun.</summary>
+    public void Begin()
+    {
+        if (_options.PromptMilliseconds is { } most)
+            _over.CancelAfter(most);
+    }
+
+    /// <summary>A token was generated, which the clock has counted; with the first one the prompt is done.</summary>
+    public void Note(ReadOnlySpan<byte> piece)
+    {
+        if (!_hasToken)
+            _over.CancelAfter(Timeout.Infinite);
+        _hasToken = true;
+        _hasLine |= piece.Contains((byte)'\n');
+        if (_hasLine && _options.PredictMilliseconds < _clock.SinceFirstToken.TotalMilliseconds)
+            _over.Cancel();
+    }
+
+    /// <summary>The end as it is reported.</summary>
+    public GenerationEnd Of(GenerationEnd end) =>
+        end.Reason == FinishReason.Cancelled && _over.IsCancellationRequested ? end with { Reason = FinishReason.Length } : end;
+
+    /// <inheritdoc/>
+    public void Dispose() => _over.Dispose();
+}
