@@ -117,11 +117,8 @@ public sealed partial class PublishedTests
         using var limit = new CancellationTokenSource(TimeSpan.FromSeconds(60));
         try
         {
-            while (!File.Exists(folder["ready"]))
-            {
-                Assert.IsFalse(process.HasExited, "it ended before it was ready");
-                await Task.Delay(10, limit.Token);
-            }
+            await Poll.UntilAsync(() => process.HasExited || File.Exists(folder["ready"]), "the server is ready");
+            Assert.IsFalse(process.HasExited, "it ended before it was ready");
 
             using var client = new HttpClient { BaseAddress = new Uri((await File.ReadAllTextAsync(folder["ready"], limit.Token)).Trim()) };
             using var answer = await client.PostAsync("v1/completions",

@@ -341,15 +341,9 @@ public sealed class ModelEvictionTests
 
     private static ModelEntry Model(string name) => new() { Name = name, Path = $"/models/{name}.gguf" };
 
-    private Task Gone(ModelResidency residency) => Remaining(residency, "");
+    private static Task Gone(ModelResidency residency) => Remaining(residency, "");
 
     // Unloading ends on another thread.
-    private async Task Remaining(ModelResidency residency, string names)
-    {
-        string Now() => string.Join(' ', residency.Resident.Select(model => model.Entry.Name));
-        while (Now() != names && !Deadline.IsCancellationRequested)
-            await Task.Delay(5, CancellationToken.None);
-
-        Assert.AreEqual(names, Now());
-    }
+    private static Task Remaining(ModelResidency residency, string names) => Poll.UntilAsync(
+        () => string.Join(' ', residency.Resident.Select(model => model.Entry.Name)) == names, $"only '{names}' are in memory");
 }
