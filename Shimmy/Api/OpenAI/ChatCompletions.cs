@@ -76,7 +76,6 @@ internal static class ChatCompletions
         });
     }
 
-    // llama-server's: takes the same fields, counts their tokens and answers nothing.
     /// <summary>The tokens that the body of a chat request would be computed as, and the model that would; nothing is generated.</summary>
     public static async Task<(string Model, IReadOnlyList<int> Tokens)> PromptTokensAsync(HttpContext context)
     {
@@ -91,6 +90,7 @@ internal static class ChatCompletions
         return (lease.Entry.Name, await lease.Model.TokenizeAsync(prompt, context.RequestAborted));
     }
 
+    // llama-server's: takes the same fields, counts their tokens and answers nothing.
     private static async Task HandleInputTokens(HttpContext context)
     {
         var (_, tokens) = await PromptTokensAsync(context);
