@@ -52,15 +52,10 @@ internal static class CommandLine
             var (exitCode, message) = FailureFilter.Describe(e);
             return Refuse(command.Name, message, exitCode);
         }
-        const CommandSet answering = CommandSet.Serve | CommandSet.LlamaServer | CommandSet.Generate | CommandSet.Chat | CommandSet.Exec
-            | CommandSet.Launch | CommandSet.Bench | CommandSet.Pull | CommandSet.Pack;
-        if ((command.Is & answering) != 0 && OpenSslLibrary.WhyMissing() is { } missing)
+        if (command.NeedsOpenSsl && OpenSslLibrary.WhyMissing() is { } missing)
             return Refuse(command.Name, missing, ExitCode.Failed);
-        // The framework ends the process this long after a signal; a server drains first and bounds that itself, and the command of exec
-        // does with a signal what it will.
-        ConsoleApp.Timeout = command.Is is CommandSet.Serve or CommandSet.LlamaServer or CommandSet.Exec or CommandSet.Launch
-            ? Timeout.InfiniteTimeSpan
-            : TimeSpan.FromSeconds(5);
+        // The framework ends the process this long after a signal.
+        ConsoleApp.Timeout = command.EndsItself ? Timeout.InfiniteTimeSpan : TimeSpan.FromSeconds(5);
         // The lambdas have to be async: of one that only returns a task, version 5.8.1 does not see the task, and ends the process at once.
         var app = ConsoleApp.Create();
         app.UseFilter<FailureFilter>();
@@ -83,7 +78,7 @@ internal static class CommandLine
         app.Add("launch", async (CancellationToken cancellation) => await LaunchCommand.RunAsync(options, cancellation));
         app.Add("init", async (CancellationToken cancellation) => await InitCommand.RunAsync(options, cancellation));
         app.Add("completion", () => Printer.Line(CompletionScript.Of(options.Name
-            ?? throw new UsageException("SHELL is missing: bash, zsh, fish or powershell"))));
+            ?? throw new UsageException($"SHELL is missing: {TuningOption.AnyOf(command.Words)}"))));
         app.Add("man", () => Printer.Line(ManualPage.Text()));
         await app.RunAsync([command.Name]);
         return Environment.ExitCode;

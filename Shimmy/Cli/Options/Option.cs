@@ -105,6 +105,15 @@ internal sealed record Command(CommandSet Is, string Name, string Help, string? 
     /// <summary>Whether what follows <c>--</c> is a command, or arguments, for another program.</summary>
     public bool TakesRest { get; init; }
 
+    /// <summary>Whether it hashes or encrypts, and so needs OpenSSL where .NET has no cryptography of its own.</summary>
+    public bool NeedsOpenSsl { get; init; }
+
+    /// <summary>
+    /// Whether it ends by itself after a signal: a server drains first, and the command of <c>exec</c> does with a signal what it will. Any
+    /// other is ended after seconds.
+    /// </summary>
+    public bool EndsItself { get; init; }
+
     /// <summary>Whether the argument names a model.</summary>
     public bool TakesModel => Argument is Model or AnyModel;
 

@@ -43,19 +43,22 @@ internal static class OptionTable
     /// <summary>The commands, in the order of the help.</summary>
     public static IReadOnlyList<Command> Commands { get; } =
     [
-        new(Serve, "serve", "Serves models over HTTP until SIGINT or SIGTERM, then lets running requests end"),
+        new(Serve, "serve", "Serves models over HTTP until SIGINT or SIGTERM, then lets running requests end")
+        {
+            NeedsOpenSsl = true, EndsItself = true,
+        },
         new(Exec, "exec", "Starts a server, runs a command against it, and stops the server")
         {
             Details = "COMMAND starts when the server is ready, and finds it by OPENAI_BASE_URL, OPENAI_API_KEY, ANTHROPIC_BASE_URL, " +
                 "ANTHROPIC_AUTH_TOKEN, OLLAMA_HOST, SHIMMY_URL and SHIMMY_MODEL. Its exit code is that of exec; signals to exec reach it.",
-            TakesRest = true,
+            TakesRest = true, NeedsOpenSsl = true, EndsItself = true,
         },
         new(Launch, "launch", "Starts a coding agent with a model of this machine", "CLIENT")
         {
             Details = "Uses the server that runs, or one of its own that ends with the client. What a client's settings were is kept beside them.",
             ArgumentHelp = "The client",
             Words = EmbeddedTexts.Clients,
-            TakesRest = true,
+            TakesRest = true, NeedsOpenSsl = true, EndsItself = true,
         },
         new(Ps, "ps", "Lists the loaded models of the running servers"),
         new(Stop, "stop", "Unloads a model from the running servers", Command.Model),
@@ -66,6 +69,7 @@ internal static class OptionTable
                 + "the only argument is TEXT"),
             Details = "Uses the server that runs, or an engine of its own where there is none, where it lacks the model, or where options of loading are "
                 + "given. Conversations are kept, and -c goes on with the last. /help in a conversation shows its commands.",
+            NeedsOpenSsl = true,
         },
         new(Pull, "pull", "Downloads a model from Hugging Face, Ollama's registry or a URL", Command.Model)
         {
@@ -73,13 +77,14 @@ internal static class OptionTable
                 ".gguf file. It goes where that tool keeps its own, so that both find it. An interrupted download resumes. HF_TOKEN, HF_ENDPOINT, " +
                 "HF_HOME, OLLAMA_MODELS and HTTPS_PROXY count.",
             ArgumentHelp = "A model of a registry",
+            NeedsOpenSsl = true,
         },
         new(Remove, "rm", "Removes a model that was pulled", Command.Model)
         {
             Details = "Only what pull has brought, and nothing that another model uses, too.",
             ArgumentHelp = "A model that was pulled",
         },
-        new(Generate, "generate", "Generates one answer; applies the chat template unless --raw", Command.AnyModel),
+        new(Generate, "generate", "Generates one answer; applies the chat template unless --raw", Command.AnyModel) { NeedsOpenSsl = true },
         new(List, "list", "Lists the models")
         {
             Details = "Models are registered (SHIMMY_BASE_GGUF, SHIMMY_CONFIG), or found in ./models, in models beside the executable, in the folders of " +
@@ -90,7 +95,7 @@ internal static class OptionTable
             Details = "Shows the adapters and projectors that belong to each model, too, and why a file was skipped.",
         },
         new(Probe, "probe", "Loads a model, decodes one token, unloads it; shows what that needed", Command.AnyModel),
-        new(Bench, "bench", "Measures tokens per second and the time to the first token", Command.AnyModel),
+        new(Bench, "bench", "Measures tokens per second and the time to the first token", Command.AnyModel) { NeedsOpenSsl = true },
         new(CommandSet.Convert, "convert", "Converts a Hugging Face folder of SafeTensors into a GGUF file", Command.Model)
         {
             Details = "NAME is the folder: config.json, tokenizer.json, model.safetensors. Served folders are converted by themselves, once.",
@@ -98,8 +103,12 @@ internal static class OptionTable
         new(Pack, "pack", "Puts the program, its runtimes and a model into one file that runs as it is", Command.AnyModel)
         {
             Details = "For machines that files are copied to: ./FILE serve. Its first start unpacks it into the user's cache folder and checks every file.",
+            NeedsOpenSsl = true,
         },
-        new(CommandSet.LlamaServer, "llama-server", "Serves one model as llama-server would, with its options and variables"),
+        new(CommandSet.LlamaServer, "llama-server", "Serves one model as llama-server would, with its options and variables")
+        {
+            NeedsOpenSsl = true, EndsItself = true,
+        },
         new(GpuInfo, "gpu-info", "Shows the backends that really loaded, and their devices"),
         new(Init, "init", "Writes the files of a deployment, or of an application")
         {
