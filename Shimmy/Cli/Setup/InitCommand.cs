@@ -12,15 +12,10 @@ namespace Shimmy.Cli.Setup;
 /// </summary>
 internal static class InitCommand
 {
-    // What a template says, and does not write: what it is, and the commands that come next.
+    // What a template says, and does not write: what it is, and the commands that come next; and files of others that it has as well.
     private const string Next = "NEXT.txt";
-    private const string DockerImage = "docker/Dockerfile";
-
-    // Those of kubernetes and llm-d, whose pods are the same.
-    private const string Autoscaling = "kubernetes/autoscaling/";
-
-    // These build the image of docker.
-    private static readonly string[] WithImage = ["compose", "kubernetes", "llm-d", "kserve", "gpustack", "railway", "fly"];
+    private const string Also = "ALSO.txt";
+    private const string Models = "{{models}}";
 
     /// <summary>Runs it.</summary>
     public static async Task RunAsync(CommandOptions options, CancellationToken cancellation)
@@ -33,7 +28,8 @@ internal static class InitCommand
         }
         var template = options.Deployment
             ?? throw new UsageException($"--template is missing: {string.Join(", ", EmbeddedTexts.Templates)} (shimmy init --list)");
-        var models = template == "llama-swap" ? await ModelNamesAsync(options, cancellation) : [];
+        var models = NamesOf(template).Any(name => EmbeddedTexts.Read($"init/{name}").Contains(Models, StringComparison.Ordinal))
+            ? await ModelNamesAsync(options, cancellation) : [];
         var files = FilesOf(template, options, models).ToList();
         if (options.ToStdout)
         {
@@ -52,7 +48,7 @@ internal static class InitCommand
             await File.WriteAllTextAsync(file, text, new UTF8Encoding(false), cancellation);
             Printer.Line(file);
         }
-        Printer.Remark("next:\n" + string.Join('\n', Fill(EmbeddedTexts.Read($"init/{template}/{Next}"), Next, options, models)
+        Printer.Remark("next:\n" + string.Join('\n', Fill(EmbeddedTexts.Read($"init/{template}/{Next}"), options, models)
             .TrimEnd().Split('\n').Skip(1).Select(line => "  " + line)));
     }
 
@@ -61,19 +57,22 @@ internal static class InitCommand
     /// </summary>
     public static IEnumerable<(string Path, string Text)> FilesOf(string template, CommandOptions options, IReadOnlyList<string> models)
     {
-        var names = EmbeddedTexts.Under($"init/{template}/").Where(name => name != Next).Select(name => $"{template}/{name}");
-        if (WithImage.Contains(template))
-            names = names.Append(DockerImage);
-        if (template == "llm-d")
-            names = names.Concat(EmbeddedTexts.Under($"init/{Autoscaling}").Select(name => Autoscaling + name));
-        foreach (var name in names)
+        foreach (var name in NamesOf(template))
         {
             var path = name[(name.IndexOf('/', StringComparison.Ordinal) + 1)..].Replace("dot-", ".", StringComparison.Ordinal)
                 .Replace("NAME", options.DeploymentName, StringComparison.Ordinal);
             var text = EmbeddedTexts.Read($"init/{name}");
             CheckOnce(template, text, options);
-            yield return (path, Fill(text, path, options, models));
+            yield return (path, Fill(text, options, models));
         }
+    }
+
+    private static IEnumerable<string> NamesOf(string template)
+    {
+        var own = EmbeddedTexts.Under($"init/{template}/").ToList();
+        var names = own.Where(name => name is not (Next or Also)).Select(name => $"{template}/{name}");
+        return own.Contains(Also)
+            ? names.Concat(EmbeddedTexts.Read($"init/{template}/{Also}").Split('\n', StringSplitOptions.RemoveEmptyEntries)) : names;
     }
 
     // The server would not start with an option that is there twice.
@@ -94,26 +93,24 @@ internal static class InitCommand
         return [.. ModelContext.Choice(models.Registry.Entries).Select(entry => entry.Name)];
     }
 
-    private static string Fill(string text, string file, CommandOptions options, IReadOnlyList<string> models)
+    private static string Fill(string text, CommandOptions options, IReadOnlyList<string> models)
     {
         string[] arguments =
             [.. options.GivenOptions.Where(IsOfServe)
                 .SelectMany(pair => pair.Value is null or OptionValue.On ? [pair.Name] : new[] { pair.Name, pair.Value })];
         var executable = Environment.ProcessPath ?? "shimmy";
         var shell = string.Concat(arguments.Select(argument => " " + Shell(argument)));
-        // Both replace variables in their lists: compose all of them, Kubernetes those in parentheses.
-        var list = string.Concat(arguments.Select(argument => ", " + Json(file switch
-        {
-            "compose.yaml" => argument.Replace("$", "$$", StringComparison.Ordinal),
-            "kubernetes.yaml" or "llm-d.yaml" or "kserve.yaml" => argument.Replace("$(", "$$(", StringComparison.Ordinal),
-            _ => argument,
-        })));
+        string List(string variable) => string.Concat(arguments.Select(argument =>
+            ", " + Json(variable.Length == 0 ? argument : argument.Replace(variable, "$" + variable, StringComparison.Ordinal))));
         var swapped =
             models.Select(model => $"  {Json(model)}:\n    cmd: |\n      {Shell(executable)} serve --bind 127.0.0.1:${{PORT}}{shell}\n"
             + "    checkEndpoint: /health\n");
         return text
             .Replace("{{name}}", options.DeploymentName, StringComparison.Ordinal)
-            .Replace("{{list}}", list, StringComparison.Ordinal)
+            .Replace("{{list}}", List(""), StringComparison.Ordinal)
+            // Both replace variables in their lists: compose all of them, Kubernetes those in parentheses.
+            .Replace("{{compose-list}}", List("$"), StringComparison.Ordinal)
+            .Replace("{{kubernetes-list}}", List("$("), StringComparison.Ordinal)
             .Replace("{{shell}}", shell, StringComparison.Ordinal)
             .Replace("{{gpustack:", "{{", StringComparison.Ordinal)
             .Replace("{{shell-in-json}}", Json(shell)[1..^1], StringComparison.Ordinal)
@@ -124,7 +121,7 @@ internal static class InitCommand
             .Replace("{{xml}}", string.Concat(arguments.Select(argument => $"    <string>{Xml(argument)}</string>\n")),
                 StringComparison.Ordinal)
             .Replace("{{xml-executable}}", Xml(executable), StringComparison.Ordinal)
-            .Replace("{{models}}", string.Concat(swapped).TrimEnd('\n'), StringComparison.Ordinal)
+            .Replace(Models, string.Concat(swapped).TrimEnd('\n'), StringComparison.Ordinal)
             .Replace("{{folder-json}}", Json(Path.TrimEndingDirectorySeparator(AppContext.BaseDirectory)), StringComparison.Ordinal)
             .Replace("{{folder}}", Shell(Path.TrimEndingDirectorySeparator(AppContext.BaseDirectory)), StringComparison.Ordinal);
     }
