@@ -133,8 +133,22 @@ internal static class ChatCommands
         return end < 0 ? line : line[..end];
     }
 
-    /// <summary>A path as it is typed, in which ~ is the user's folder.</summary>
-    public static string PlaceOf(string path) => HostEnvironment.Current().WithHome(path);
+    /// <summary>
+    /// A path as it is typed, in which ~ is the user's folder; or as terminals paste a file that is dropped on them, in quotes or with a \
+    /// before what is special to a shell, where there is none of the typed name.
+    /// </summary>
+    public static string PlaceOf(string path)
+    {
+        var host = HostEnvironment.Current();
+        var place = host.WithHome(path);
+        if (Path.Exists(place))
+            return place;
+        var pasted = path is ['"', .. var quoted, '"'] ? quoted
+            : path is ['\'', .. var single, '\''] ? single
+            : host.System == HostSystem.Windows ? path
+            : string.Concat(path.Where((letter, i) => letter != '\\' || (i > 0 && path[i - 1] == '\\')));
+        return Path.Exists(host.WithHome(pasted)) ? host.WithHome(pasted) : place;
+    }
 
     private static Task Help(ChatLoop loop)
     {
