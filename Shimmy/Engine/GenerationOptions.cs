@@ -94,9 +94,11 @@ public sealed record GenerationOptions
     public bool DrawsByXtc => this is { XtcProbability: > 0, XtcThreshold: <= 0.5f };
 
     /// <summary>
-    /// Whether chance has no part in an answer: temperature 0 leaves one token to draw, unless the request's own order has no such stage.
+    /// Whether chance has no part in an answer: temperature 0 leaves one token to draw, unless the request's own order has no such stage,
+    /// or a range around it may raise it.
     /// </summary>
-    public bool HasNoChance => Temperature <= 0 && !DrawsByXtc && Samplers?.Contains(SamplerKind.Temperature) != false;
+    public bool HasNoChance => Temperature <= 0 && DynamicTemperatureRange <= 0 && !DrawsByXtc
+        && Samplers?.Contains(SamplerKind.Temperature) != false;
 
     /// <summary>
     /// Whether each token is the most likely one that penalties and DRY leave, whatever the stages say that only narrow or weigh a choice

@@ -132,12 +132,15 @@ public sealed record ModelSpec
     };
 
     /// <summary>
-    /// Why the model can never be loaded so, by the headers of its files alone: the projector that was asked for cannot be read, is none,
-    /// or is for models of another width. Null where nothing is known against it; what is wrong with the model itself, its load says.
+    /// Why the model can never be loaded so, by its options and the headers of its files alone: the projector that was asked for cannot be
+    /// read, is none, or is for models of another width. Null where nothing is known against it; what is wrong with the model itself, its
+    /// load says.
     /// </summary>
     /// <param name="headerOf">Reads the header of the model's file or folder.</param>
     internal string? WhyUnfit(Func<string, GgufHeader> headerOf)
     {
+        if (Tuning is { ImageMinTokens: { } least, ImageMaxTokens: { } most } && least > most)
+            return $"image-min-tokens {least} is more than image-max-tokens {most}";
         if (Projector is null || ProjectorIsFound)
             return null;
         try

@@ -4,11 +4,13 @@ using System.Text;
 namespace Shimmy.Gguf;
 
 /// <summary>
-/// Where the bytes of a GGUF lie: in the file of its path, or within another file that a short text in its place names. So a packed
-/// program's model is read and mapped where it is, and not written a second time.
+/// Where the bytes of a GGUF lie: in the file of its path, or within a packed program, which a short text in its place names. So the model
+/// is read and mapped where it is, and not written a second time.
 /// <code>
-///   SHIMMY.GGUF.AT.1 │ offset length path of the file that holds it, in UTF-8, up to the end of the line
+///   SHIMMY.GGUF.AT.1 │ offset length size written path: of the packed program its size in bytes and its time of the last write in ticks
 /// </code>
+/// A program of another size or time is another one, whose models may lie elsewhere. Only a text where <c>UnpackedProgram</c> writes it, on
+/// Linux, counts: a file that somebody downloads leads nowhere.
 /// </summary>
 /// <param name="Path">The file that holds it.</param>
 /// <param name="Offset">Where it begins there, in bytes.</param>
@@ -16,15 +18,20 @@ namespace Shimmy.Gguf;
 internal sealed record GgufPlace(string Path, long Offset, long Length)
 {
     /// <summary>No text that stands for a GGUF is longer, in bytes: a path has at most 4,096.</summary>
-    private const int Longest = 4096 + 64;
+    private const int Longest = 4096 + 128;
 
     private static ReadOnlySpan<byte> Magic => "SHIMMY.GGUF.AT.1 "u8;
 
     /// <summary>Whether the GGUF is only a part of its file.</summary>
     public bool IsPart => Offset > 0;
 
-    /// <summary>The text that stands for the GGUF.</summary>
-    public string Text => string.Create(CultureInfo.InvariantCulture, $"{Encoding.ASCII.GetString(Magic)}{Offset} {Length} {Path}\n");
+    /// <summary>The text that stands for the GGUF, as its file is now. Throws <see cref="IOException"/> where that is not there.</summary>
+    public string Text()
+    {
+        var file = new FileInfo(Path);
+        return string.Create(CultureInfo.InvariantCulture,
+            $"{Encoding.ASCII.GetString(Magic)}{Offset} {Length} {file.Length} {file.LastWriteTimeUtc.Ticks} {Path}\n");
+    }
 
     /// <summary>
     /// Where the GGUF of a path lies. Throws <see cref="IOException"/> or <see cref="UnauthorizedAccessException"/> where that cannot be
@@ -42,18 +49,27 @@ internal sealed record GgufPlace(string Path, long Offset, long Length)
         var stream = Shared(path);
         try
         {
-            if (stream.Length > Longest || Read(stream) is not { } part)
+            // A pipe has neither length nor places.
+            if (!stream.CanSeek)
+                throw new IOException($"{path} is no regular file");
+            if (!MayStand(path) || stream.Length > Longest || Read(stream) is not { } part)
             {
                 stream.Position = 0;
                 place = new GgufPlace(path, 0, stream.Length);
                 return stream;
             }
+            var (where, size, written) = part;
             stream.Dispose();
-            stream = File.Exists(part.Path) ? Shared(part.Path) : throw Moved(path, part);
-            if (part.Offset <= 0 || part.Length < 0 || part.Offset > stream.Length - part.Length)
-                throw Moved(path, part);
-            stream.Position = part.Offset;
-            place = part;
+            // Asked before it is opened: it may be a device by now.
+            if (new FileInfo(where.Path) is not { Exists: true } file || file.Length != size || file.LastWriteTimeUtc.Ticks != written
+                || where.Offset <= 0 || where.Length < 0 || where.Offset > size - where.Length)
+            {
+                throw new IOException(
+                    $"{path} is within {where.Path}, which was moved or is another file now; start the packed program again where it is");
+            }
+            stream = Shared(where.Path);
+            stream.Position = where.Offset;
+            place = where;
             return stream;
         }
         catch
@@ -68,7 +84,7 @@ internal sealed record GgufPlace(string Path, long Offset, long Length)
     {
         try
         {
-            return fileLength > Longest ? fileLength : Of(path).Length;
+            return fileLength > Longest || !MayStand(path) ? fileLength : Of(path).Length;
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
@@ -76,21 +92,23 @@ internal sealed record GgufPlace(string Path, long Offset, long Length)
         }
     }
 
-    private static GgufPlace? Read(FileStream stream)
+    /// <summary>Whether a path is one at which a text may stand: below <c>shimmy/packed/ID/models</c>, on Linux.</summary>
+    public static bool MayStand(string path) => OperatingSystem.IsLinux()
+        && path.Split('/') is [.., "shimmy", "packed", { Length: > 0 }, "models", { Length: > 0 }];
+
+    private static (GgufPlace Where, long Size, long Written)? Read(FileStream stream)
     {
         var bytes = new byte[stream.Length];
         stream.ReadExactly(bytes);
         if (!bytes.AsSpan().StartsWith(Magic))
             return null;
-        var words = Encoding.UTF8.GetString(bytes.AsSpan(Magic.Length)).TrimEnd('\n').Split(' ', 3);
-        return words.Length == 3 && long.TryParse(words[0], CultureInfo.InvariantCulture, out var offset)
-            && long.TryParse(words[1], CultureInfo.InvariantCulture, out var length)
-            ? new GgufPlace(words[2], offset, length)
+        var words = Encoding.UTF8.GetString(bytes.AsSpan(Magic.Length)).TrimEnd('\n').Split(' ', 5);
+        var numbers = Array.ConvertAll(words[..^1],
+            word => long.TryParse(word, CultureInfo.InvariantCulture, out var number) ? number : -1);
+        return numbers is [>= 0 and var offset, >= 0 and var length, >= 0 and var size, >= 0 and var written] && words[4].StartsWith('/')
+            ? (new GgufPlace(words[4], offset, length), size, written)
             : null;
     }
-
-    private static IOException Moved(string path, GgufPlace part) =>
-        new($"{path} is within {part.Path}, which was moved or is another file now; start the packed program again where it is");
 
     // Unbuffered, since those that read have buffers of their own; shared, so that other tools can replace or delete the file meanwhile.
     private static FileStream Shared(string path) =>

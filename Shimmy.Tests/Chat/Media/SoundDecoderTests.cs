@@ -61,6 +61,8 @@ public sealed class SoundDecoderTests
         foreach (var says in (uint[])[uint.MaxValue, 4_000_000_000, 7])
             CollectionAssert.AreEqual(expected, SamplesOf(Sounds.Wav(Rate, 1, 16, 1, data, says: says)));
         CollectionAssert.AreEqual(expected, SamplesOf(Sounds.Wav(Rate, 1, 16, 1, data, says: 0)));
+        // No samples, and what a program says of itself behind them.
+        IsRefused("fewer than two samples", Sounds.Wav(Rate, 1, 16, 1, [.. "LIST"u8, 6, 0, 0, 0, .. "editor"u8], says: 0));
         // An odd byte at the end belongs to no sample.
         CollectionAssert.AreEqual(expected, SamplesOf(Sounds.Wav(Rate, 1, 16, 1, [.. data, 9])));
     }

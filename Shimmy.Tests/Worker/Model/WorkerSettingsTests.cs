@@ -38,12 +38,12 @@ public sealed class WorkerSettingsTests
         await using var plain = await LoadAsync(folder);
         var bytes = File.ReadAllBytes(folder["random.gguf"]);
         File.WriteAllBytes(folder["packed"], [.. new byte[3 * 4096], .. bytes, .. new byte[5000]]);
-        File.WriteAllText(folder["placed.gguf"], new GgufPlace(folder["packed"], 3 * 4096, bytes.Length).Text);
+        File.WriteAllText(folder["shimmy/packed/0/models/placed.gguf"], new GgufPlace(folder["packed"], 3 * 4096, bytes.Length).Text());
         foreach (var maps in new bool?[] { null, false })
         {
             await using var placed = await LoadAsync(folder, spec => spec with
             {
-                Path = folder["placed.gguf"],
+                Path = folder["shimmy/packed/0/models/placed.gguf"],
                 Tuning = spec.Tuning with { MemoryMap = maps },
             });
             CollectionAssert.AreEqual((await RunAsync(plain, Greedy("abc", 20))).Tokens, (await RunAsync(placed, Greedy("abc", 20))).Tokens);

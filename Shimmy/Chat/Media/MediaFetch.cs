@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Net;
 using System.Net.Sockets;
 using Shimmy.Models;
@@ -69,8 +70,9 @@ internal sealed class MediaFetch(
         }
         catch (OperationCanceledException) when (!cancellation.IsCancellationRequested)
         {
-            throw new FormatException($"'{Shown(url)}' did not answer in {MostTime.TotalSeconds} s"
-                + (within.IsCancellationRequested ? $", and all media of a request may take {MediaFetches.MostTime.TotalSeconds} s" : ""));
+            throw new FormatException(within.IsCancellationRequested
+                ? $"'{Shown(url)}' was not fetched in time: all media of a request may take {MediaFetches.MostTime.TotalSeconds} s"
+                : $"'{Shown(url)}' did not answer in {MostTime.TotalSeconds} s");
         }
         catch (HttpRequestException e) when (e.InnerException is FormatException own)
         {
@@ -158,24 +160,47 @@ internal sealed class MediaFetch(
     private static string Shown(Uri url) => url.AbsoluteUri is { Length: > 100 } text ? text[..100] + "…" : url.AbsoluteUri;
 }
 
-/// <summary>The fetches of one request: each URL once, however often it is named, and all of them within a time.</summary>
+/// <summary>
+/// The fetches of one request, one after the other, all of them within a time. What was fetched or refused is remembered, as long as it is
+/// not much.
+/// </summary>
 /// <param name="fetch">Fetches.</param>
 /// <param name="cancellation">Ends them.</param>
-internal sealed class MediaFetches(MediaFetch fetch, CancellationToken cancellation) : IDisposable
+internal sealed class MediaFetches(MediaFetch fetch, CancellationToken cancellation)
 {
     /// <summary>What they may take together: hosts that do not answer would make each turn wait for each of its URLs.</summary>
     public static readonly TimeSpan MostTime = TimeSpan.FromSeconds(30);
 
-    private readonly Dictionary<Uri, Task<byte[]>> _begun = [];
-    private CancellationTokenSource? _limit;
+    private const int MostKept = 32 << 20;
+
+    // By the text: a file's name may have a #. Bytes, or why there are none.
+    private readonly Dictionary<string, object> _known = new(StringComparer.Ordinal);
+    private readonly Stopwatch _spent = new();
+    private int _kept;
 
     /// <summary>The bytes behind a URL. Throws as <see cref="MediaFetch.GetAsync"/> does.</summary>
-    public Task<byte[]> GetAsync(Uri url)
+    public async Task<byte[]> GetAsync(Uri url)
     {
-        _limit ??= new CancellationTokenSource(MostTime);
-        return _begun.TryGetValue(url, out var begun) ? begun : _begun[url] = fetch.GetAsync(url, cancellation, _limit.Token);
+        if (_known.TryGetValue(url.OriginalString, out var known))
+            return known as byte[] ?? throw new FormatException((string)known);
+        var left = MostTime - _spent.Elapsed;
+        using var limit = new CancellationTokenSource(left > TimeSpan.Zero ? left : TimeSpan.Zero);
+        _spent.Start();
+        try
+        {
+            var file = await fetch.GetAsync(url, cancellation, limit.Token).ConfigureAwait(false);
+            if ((_kept += file.Length) <= MostKept)
+                _known[url.OriginalString] = file;
+            return file;
+        }
+        catch (FormatException e)
+        {
+            _known[url.OriginalString] = e.Message;
+            throw;
+        }
+        finally
+        {
+            _spent.Stop();
+        }
     }
-
-    /// <inheritdoc/>
-    public void Dispose() => _limit?.Dispose();
 }

@@ -68,7 +68,7 @@ internal sealed partial class MediaLoader(long mostPixels, MediaFetch fetch)
             message => message.Role == "assistant" && message != messages[^1]) + 1;
         // What the newest turn asks first, then back in time: what memory allows goes to what was said last.
         var left = MostBytes;
-        using var fetches = new MediaFetches(fetch, cancellation);
+        var fetches = new MediaFetches(fetch, cancellation);
         for (var i = newest; i < messages.Length; i++)
         {
             if (messages[i].Role != "tool")

@@ -337,11 +337,22 @@ internal static class WavFile
             if (chunk.StartsWith("fmt "u8) && format.IsEmpty)
                 format = content;
             else if (chunk.StartsWith("data"u8))
-                return Samples(format, size == 0 ? chunk[8..] : content, mostSeconds, cancellation);
+                return Samples(format, size == 0 && !AreChunks(chunk[8..]) ? chunk[8..] : content, mostSeconds, cancellation);
             // Chunks begin at even places.
             at += 8L + size + (size & 1);
         }
         throw new FormatException("is a WAV file without samples");
+    }
+
+    // Whether nothing but other chunks follows, up to the end.
+    private static bool AreChunks(ReadOnlySpan<byte> rest)
+    {
+        while (rest.Length >= 8 && !rest[..4].ContainsAnyExceptInRange((byte)' ', (byte)'~'))
+        {
+            var size = BinaryPrimitives.ReadUInt32LittleEndian(rest[4..]);
+            rest = rest[(int)Math.Min(rest.Length, 8L + size + (size & 1))..];
+        }
+        return rest.IsEmpty;
     }
 
     private static MonoSound Samples(

@@ -74,9 +74,10 @@ internal static class PackCommand
         var home = Path.GetDirectoryName(executable)!;
         return
         [
-            .. Directory.EnumerateFiles(home, "*", SearchOption.AllDirectories).Order(StringComparer.Ordinal)
-                .Select(file => (Path.GetRelativePath(home, file).Replace('\\', '/'), file))
-                .Where(part => PackedBeside.Contains(part.Item1.Split('/')[0])),
+            .. PackedBeside.Select(name => Path.Join(home, name))
+                .SelectMany(place => Directory.Exists(place) ? Directory.EnumerateFiles(place, "*", SearchOption.AllDirectories)
+                    : File.Exists(place) ? [place] : [])
+                .Order(StringComparer.Ordinal).Select(file => (Path.GetRelativePath(home, file).Replace('\\', '/'), file)),
         ];
     }
 

@@ -80,7 +80,7 @@ internal static class UnpackedProgram
         foreach (var part in packed.Parts)
         {
             var unpacked = Path.Join(folder, part.Path);
-            if (!IsAsPacked(unpacked, part))
+            if (Stays(part) ? !File.Exists(unpacked) : !IsAsPacked(unpacked, part))
             {
                 throw new CommandException(ExitCode.Failed,
                     $"{unpacked} is not what was packed; remove {folder}, and the next start unpacks it again");
@@ -96,8 +96,8 @@ internal static class UnpackedProgram
     {
         if (!File.Exists(path))
             return false;
-        using var file = GgufPlace.Open(path, out var place);
-        return Stays(part) == place.IsPart && Copy(file, place.Length, Stream.Null) == (part.Hash, part.Length);
+        using var file = new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.Read, 1);
+        return Copy(file, long.MaxValue, Stream.Null) == (part.Hash, part.Length);
     }
 
     // A folder gets its name when all is written, and may lose files later, to what cleans caches or to a disk that was full. A model's
@@ -111,15 +111,24 @@ internal static class UnpackedProgram
             return false;
         foreach (var part in parts.Where(Stays))
         {
-            var (model, text) = (Path.Join(folder, part.Path), PlaceOf(part, path).Text);
-            if (new FileInfo(model).Length == Encoding.UTF8.GetByteCount(text) && File.ReadAllText(model) == text)
-                continue;
-            // A server that runs may be reading it.
-            var written = $"{model}.{Guid.NewGuid():N}{Partial}";
-            File.WriteAllText(written, text);
-            File.Move(written, model, overwrite: true);
+            // One that leads to another copy of the same program is left: a server may run from that.
+            var model = Path.Join(folder, part.Path);
+            if (!LeadsToModel(model))
+                SmallFile.Write(model, Encoding.UTF8.GetBytes(PlaceOf(part, path).Text()), Partial);
         }
         return true;
+    }
+
+    private static bool LeadsToModel(string path)
+    {
+        try
+        {
+            return GgufPlace.Of(path).IsPart;
+        }
+        catch (IOException)
+        {
+            return false;
+        }
     }
 
     // By names and lengths: hashes would read all of it at every start.
@@ -145,10 +154,16 @@ internal static class UnpackedProgram
                 using var target = new FileStream(path, FileMode.CreateNew, FileAccess.Write, FileShare.None, 1);
                 Copy(file, part, Stays(part) ? Stream.Null : target);
                 if (Stays(part))
-                    target.Write(Encoding.UTF8.GetBytes(PlaceOf(part, file.Name).Text));
+                    target.Write(Encoding.UTF8.GetBytes(PlaceOf(part, file.Name).Text()));
                 target.Flush(flushToDisk: true);
                 if (!OperatingSystem.IsWindows())
                     File.SetUnixFileMode(path, Mode(part.Kind));
+            }
+            // Where the file system has no locks, another start may have been first, and runs from there.
+            if (IsReady(folder, packed.Parts, file.Name))
+            {
+                Directory.Delete(partial, recursive: true);
+                return;
             }
             if (Directory.Exists(folder))
                 PutAside(folder);
@@ -166,14 +181,21 @@ internal static class UnpackedProgram
     // Each version of a packed program has a folder of its own, and nobody but the user knows which are still run.
     private static void TellOthers(string root, string id)
     {
-        var others = Directory.GetDirectories(root)
-            .Where(other => Path.GetFileName(other) != id && !other.EndsWith(Partial, StringComparison.Ordinal)).ToList();
-        var bytes = others.SelectMany(other => Directory.EnumerateFiles(other, "*", SearchOption.AllDirectories))
-            .Sum(path => new FileInfo(path).Length);
-        if (others.Count > 0)
+        try
         {
-            Console.Error.WriteLine($"{root} also has {others.Count} other packed program{(others.Count > 1 ? "s" : "")}, "
-                + $"{ByteCount.Megabytes(bytes)} MB; remove the folders of those that are no longer run");
+            var others = Directory.GetDirectories(root)
+                .Where(other => Path.GetFileName(other) != id && !other.EndsWith(Partial, StringComparison.Ordinal)).ToList();
+            var bytes = others.SelectMany(other => Directory.EnumerateFiles(other, "*", SearchOption.AllDirectories))
+                .Sum(path => new FileInfo(path).Length);
+            if (others.Count > 0)
+            {
+                Console.Error.WriteLine($"{root} also has {others.Count} other packed program{(others.Count > 1 ? "s" : "")}, "
+                    + $"{ByteCount.Megabytes(bytes)} MB; remove the folders of those that are no longer run");
+            }
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            // Another's, or removed meanwhile: it is only a hint.
         }
     }
 
@@ -240,7 +262,7 @@ internal static class UnpackedProgram
     {
         if (OperatingSystem.IsWindows())
             return;
-        var own = Path.GetDirectoryName(root);
+        var own = RealPath.Of(Path.GetDirectoryName(root)!);
         for (var above = own; above is not null; above = Path.GetDirectoryName(above))
         {
             var mode = File.GetUnixFileMode(above);
@@ -249,8 +271,19 @@ internal static class UnpackedProgram
                 continue;
             if (above != own || FileOwner.IsTrusted(above) == false)
                 throw Refusal(above);
-            // What others have put into it meanwhile is theirs, and refused below.
-            File.SetUnixFileMode(above, mode & ~(UnixFileMode.GroupWrite | UnixFileMode.OtherWrite));
+            try
+            {
+                // What others have put into it meanwhile is theirs, and refused below.
+                File.SetUnixFileMode(above, mode & ~(UnixFileMode.GroupWrite | UnixFileMode.OtherWrite));
+            }
+            catch (UnauthorizedAccessException) when ((mode & UnixFileMode.OtherWrite) != 0)
+            {
+                throw Refusal(above);
+            }
+            catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+            {
+                // Root's, for a group, as images have it; or a file system that is only read.
+            }
         }
     }
 

@@ -94,11 +94,6 @@ internal sealed class Projector : IDisposable
         var most = spec.Tuning.ImageMaxTokens
             ?? (!usesGpu && file.CanSee && file.Kinds.Any(LimitedKinds.Contains) ? LoadTuning.DefaultImageMaxTokens : null);
         var least = spec.Tuning.ImageMinTokens;
-        if (least > spec.Tuning.ImageMaxTokens)
-        {
-            throw new EngineException(EngineFailure.LoadFailed,
-                $"--image-min-tokens {least} is more than --image-max-tokens {spec.Tuning.ImageMaxTokens}");
-        }
         // A default gives way.
         var handle = ProjectorHandle.Load(spec.Projector!, model, threads, (least, least > most ? least : most), usesGpu);
         return new Projector(handle, file, spec.MediaCacheBytes) { Threads = threads, LargestNonCausal = LargestNonCausalOf(handle) };
