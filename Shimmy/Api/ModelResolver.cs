@@ -83,18 +83,22 @@ internal static class ModelResolver
     /// <param name="context">The request.</param>
     /// <param name="name">The name.</param>
     /// <param name="pulls">Whether a model that is missing is pulled, where the server does so: for what needs the model itself.</param>
-    public static async Task<ModelEntry> FindAsync(HttpContext context, string? name, bool pulls = false) =>
-        (await FindAsync(context, name, context.RequestAborted, pulls)).Entry;
+    /// <param name="anyName">Whether llama-server's model may be meant by a name that is none of its own.</param>
+    public static async Task<ModelEntry> FindAsync(HttpContext context, string? name, bool pulls = false, bool anyName = true) =>
+        (await FindAsync(context, name, context.RequestAborted, pulls, anyName)).Entry;
 
     /// <summary>The model of this name, with the adapter where it is one's; throws as the other.</summary>
     public static async Task<(ModelEntry Entry, AdapterModel? Adapter)> FindAsync(
-        HttpContext context, string? name, CancellationToken cancellation, bool pulls = false)
+        HttpContext context, string? name, CancellationToken cancellation, bool pulls = false, bool anyName = true)
     {
         RequestContext.Of(context).RequestedModel = name;
         var registry = context.RequestServices.GetRequiredService<ModelRegistry>();
         // llama-server has one model, which answers every name.
-        if (LlamaServerMode.Of(context) is { IsOn: true, Routes: false } && registry.Default is { } only)
-            return (only, null);
+        if (LlamaServerMode.Of(context) is { IsOn: true, Routes: false } mode && registry.Default is { } only)
+        {
+            return anyName || name is null || mode.Aliases.Contains(name, StringComparer.OrdinalIgnoreCase)
+                || ReferenceEquals(registry.Find(name), only) ? (only, null) : throw Unknown(registry, name);
+        }
         if (name is null)
         {
             return (registry.Default ?? throw ApiException.BadField("model",
@@ -120,12 +124,14 @@ internal static class ModelResolver
         var service = context.RequestServices.GetService<PullService>();
         if (pulls && service is { PullsMissing: true } && service.BeginMissing(name) is { } run)
             return (await PulledAsync(registry, name, run, service.PullWait, cancellation).ConfigureAwait(false), null);
-        throw new ApiException(404, $"the model {RequestFields.Quote(name)} does not exist here; {registry.ExplainUnknown(name)}"
-            + (service is null ? "" : PullName.Hint(name)), "model_not_found", "model")
-        {
-            UnknownModel = name,
-        };
+        throw Unknown(registry, name, service is null ? "" : PullName.Hint(name));
     }
+
+    private static ApiException Unknown(ModelRegistry registry, string name, string hint = "") => new(404,
+        $"the model {RequestFields.Quote(name)} does not exist here; {registry.ExplainUnknown(name)}{hint}", "model_not_found", "model")
+    {
+        UnknownModel = name,
+    };
 
     // The adapter that a name means; null where it means none, or a model has it.
     private static AdapterModel? AdapterOf(HttpContext context, ModelRegistry registry, string name) =>

@@ -66,7 +66,8 @@ internal static class ModelLifecycle
 
     private static async Task<ModelEntry> FindAsync(HttpContext context, bool pulls = false)
     {
-        var entry = await ModelResolver.FindAsync(context, ModelResolver.NameInPath(context, "name"), pulls);
+        // Who asks whether a server has a model must not hear of another.
+        var entry = await ModelResolver.FindAsync(context, ModelResolver.NameInPath(context, "name"), pulls, anyName: false);
         RequestContext.Of(context).Model = entry.Name;
         return entry;
     }

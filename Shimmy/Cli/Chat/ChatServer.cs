@@ -69,7 +69,7 @@ internal sealed class ChatServer : IAsyncDisposable
         {
             foreach (var client in await ServerClient.FindAsync(options, cancellation))
             {
-                if (options.Url is not null || model is null || await HasAsync(client, model, cancellation))
+                if (options.Url is not null || model is null || await client.NameOfAsync(model, cancellation) is not null)
                     return new ChatServer(client, options);
                 client.Dispose();
             }
@@ -133,18 +133,5 @@ internal sealed class ChatServer : IAsyncDisposable
         Client.Dispose();
         if (_own is not null)
             await _own.DisposeAsync();
-    }
-
-    private static async Task<bool> HasAsync(ServerClient client, string model, CancellationToken cancellation)
-    {
-        try
-        {
-            using var status = await client.AskAsync(HttpMethod.Get, $"api/models/{Outbound.PathOf(model)}/status", cancellation);
-            return true;
-        }
-        catch (CommandException)
-        {
-            return false;
-        }
     }
 }

@@ -144,6 +144,29 @@ internal sealed class ServerClient : IDisposable
         }
     }
 
+    /// <summary>
+    /// The server's own name of the model that a user means by a name, in any spelling, by an alias or by its path; null where the server
+    /// has none.
+    /// </summary>
+    public async Task<string?> NameOfAsync(string model, CancellationToken cancellation)
+    {
+        var path = SingleFile.IsPath(model) ? Path.TrimEndingDirectorySeparator(Path.GetFullPath(model)) : null;
+        try
+        {
+            using var answer = await AskAsync(
+                HttpMethod.Get, path is null ? $"api/models/{Outbound.PathOf(model)}/status" : "api/models", cancellation);
+            if (path is null)
+                return answer.RootElement.GetProperty("model").GetString();
+            var found = answer.RootElement.GetProperty("models").EnumerateArray()
+                .FirstOrDefault(known => known.GetProperty("path").ValueEquals(path));
+            return found.ValueKind == JsonValueKind.Undefined ? null : found.GetProperty("name").GetString();
+        }
+        catch (CommandException)
+        {
+            return null;
+        }
+    }
+
     /// <inheritdoc/>
     public void Dispose() => _http.Dispose();
 
