@@ -145,7 +145,7 @@ public sealed class ExecTests
         Assert.AreEqual(1, unknown.ExitCode);
         Assert.Contains("talker is", unknown.Errors);
         var stopped =
-            await ShimmyProcess.RunAsync(["stop", "talker", "--url", server.Client.BaseAddress!.ToString()], folder.Path, environment);
+            await ShimmyProcess.RunAsync(["stop", "TALKER:latest", "--url", server.Client.BaseAddress!.ToString()], folder.Path, environment);
         Assert.AreEqual(0, stopped.ExitCode, stopped.Errors);
         Assert.AreEqual("[]\n", (await ShimmyProcess.RunAsync(["ps", "--json"], folder.Path, environment)).Output);
 
@@ -168,7 +168,7 @@ public sealed class ExecTests
             ["PATH"] = $"{folder["bin"]}:{Environment.GetEnvironmentVariable("PATH")}",
         };
 
-        var run = await ShimmyProcess.RunAsync(["launch", "claude", "--threads", "1", "--bind", "0", "--", "-p", "two words"],
+        var run = await ShimmyProcess.RunAsync(["launch", "claude", "--threads", "1", "--bind", "0", "--model", "Talker:latest", "--", "-p", "two words"],
             folder.Path, environment);
         Assert.AreEqual(5, run.ExitCode, run.Errors);
         Assert.AreEqual("talker --model talker -p two words\n", run.Output);

@@ -59,10 +59,11 @@ internal static class PsCommand
         var loaded = new List<string>();
         foreach (var server in await ServersAsync(options, cancellation))
         {
+            var name = await server.NameOfAsync(options.Name, cancellation);
             foreach (var model in await ModelsOfAsync(server, cancellation))
             {
                 loaded.Add(model.Model);
-                if (!string.Equals(model.Model, options.Name, StringComparison.OrdinalIgnoreCase))
+                if (model.Model != name)
                     continue;
                 using var answer =
                     await server.AskAsync(HttpMethod.Post, $"api/models/{Outbound.PathOf(model.Model)}/unload", cancellation);

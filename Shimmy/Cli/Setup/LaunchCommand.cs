@@ -73,11 +73,12 @@ internal static class LaunchCommand
             && Capabilities(model).Contains("completion")).ToList();
         var choice = ModelContext.Choice(models, model => NameOf(model));
         var name = options.Model;
+        var known = name is null ? null : await server.NameOfAsync(name, cancellation);
         var model = name is null
             ? choice is [var only] ? only : throw new UsageException(choice.Count == 0
                 ? "--model is missing, and the server has no model that answers"
                 : $"--model is missing, and there are several: {string.Join(", ", choice.Select(NameOf))}")
-            : models.FirstOrDefault(model => string.Equals(NameOf(model), name, StringComparison.OrdinalIgnoreCase));
+            : models.FirstOrDefault(model => NameOf(model) == known);
         if (model.ValueKind == JsonValueKind.Undefined)
         {
             throw new CommandException(ExitCode.Failed,
