@@ -266,7 +266,7 @@ public sealed class AgentConversationsTests
         yield return ("v1/chat/completions", headers, $$"""
             {"stream":true,"model":"talker","messages":[{{messages}}],"stream_options":{"include_usage":true},"max_tokens":1234.0,"stop":[""],"seed":0,"temperature":0.8,
              "top_k":40,"min_p":0.0,"frequency_penalty":0,"presence_penalty":0,"repeat_penalty":1.1,"mirostat":0,"reasoning_effort":"","chat_id":"c","session_id":"s","logit_bias":{} }
-            """.Replace("\"reasoning_effort\":\"\",", "", StringComparison.Ordinal));
+            """);
         yield return ("chat/completions", headers, $$"""
             {"model":"talker","messages":[{"role":"user","content":"### Task:\nName the topic."}],"stream":false,"max_completion_tokens":1000,"metadata":{"task":"title_generation","chat_id":"c"} }
             """);

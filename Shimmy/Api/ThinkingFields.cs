@@ -26,20 +26,23 @@ internal sealed record ThinkingFields(bool? Enabled, int? Budget, Dictionary<str
     /// <param name="fields">The request.</param>
     /// <param name="most">The most tokens of the answer, of which a budget leaves some; null is unlimited.</param>
     /// <param name="budgeted">Whether thinking that is enabled needs a budget, as Anthropic has it.</param>
-    public static ThinkingFields Read(RequestFields fields, int? most, bool budgeted = false)
+    /// <param name="infers">Whether who names an effort or a budget wants thoughts; to llama-server only a switch is one.</param>
+    public static ThinkingFields Read(RequestFields fields, int? most, bool budgeted = false, bool infers = true)
     {
         var reasoning = fields.Object("reasoning");
         var (thinks, budget) = OfThinking(fields, most, budgeted);
         var (think, level) = OfThink(fields);
-        var effort = Effort(fields, "reasoning_effort") ?? (reasoning is null ? null : Effort(reasoning, "effort"))
-            ?? (fields.Object("output_config") is { } config ? Effort(config, "effort") : null) ?? level;
+        var wanted = Effort(fields, "reasoning_effort") ?? (reasoning is null ? null : Effort(reasoning, "effort"));
+        // Anthropic's effort is of the whole answer, and Claude Code always sends it.
+        var effort = wanted ?? (fields.Object("output_config") is { } config ? Effort(config, "effort") : null) ?? level;
         if (reasoning?.Flag("exclude") == true)
             throw ApiException.BadField("reasoning.exclude", "reasoning is always returned in a separate field", "unsupported_value");
         budget ??= (reasoning is null ? null : Tokens(reasoning, "max_tokens")) ?? Tokens(fields, "thinking_budget")
             ?? Tokens(fields, "thinking_budget_tokens") ?? Tokens(fields, "reasoning_budget")
             ?? Tokens(fields, "reasoning_budget_tokens");
         var enabled = fields.Flag("enable_thinking") ?? thinks ?? think ?? reasoning?.Flag("enabled")
-            ?? (effort == "none" || budget == 0 ? false : null);
+            ?? (effort == "none" || budget == 0 ? false
+                : infers && (wanted is not null || budget is > 0 and < int.MaxValue) ? true : null);
         return new ThinkingFields(enabled, budget is 0 or int.MaxValue ? null : budget, Arguments(fields, effort));
     }
 
@@ -58,9 +61,9 @@ internal sealed record ThinkingFields(bool? Enabled, int? Budget, Dictionary<str
             ?? throw ApiException.BadField(fields.FullName(PlaceField), $"must be {AllowedPlaces}, not {RequestFields.Quote(word)}")
         : null;
 
-    /// <summary>The effort that a field names; null where it is absent.</summary>
-    public static string? Effort(RequestFields fields, string name) =>
-        fields.Choice(name, "none", "minimal", "low", "medium", "high", "xhigh", "max", "auto", "default") switch
+    // The effort that a field names; null where it leaves that to the model. Forms that were not filled in send an empty one.
+    private static string? Effort(RequestFields fields, string name) => fields.Text(name) is null or "" ? null
+        : fields.Choice(name, "none", "minimal", "low", "medium", "high", "xhigh", "max", "auto", "default") switch
         {
             "auto" or "default" => null,
             // Templates know no more than high.
@@ -104,11 +107,13 @@ internal sealed record ThinkingFields(bool? Enabled, int? Budget, Dictionary<str
         }
     }
 
-    private static (bool? Thinks, string? Level) OfThink(RequestFields fields) => fields.Find("think") switch
+    private static (bool? Thinks, string? Level) OfThink(RequestFields fields)
     {
-        { ValueKind: JsonValueKind.String } => (true, Effort(fields, "think")),
-        _ => (fields.Flag("think"), null),
-    };
+        if (fields.Find("think") is not { ValueKind: JsonValueKind.String })
+            return (fields.Flag("think"), null);
+        var level = Effort(fields, "think");
+        return (level is null ? null : level != "none", level);
+    }
 
     // -1 is no limit, as llama-server has it.
     private static int? Tokens(RequestFields fields, string name) =>

@@ -33,7 +33,7 @@ internal sealed record MessagesRequestBody(ChatRequest Request, bool Stream, boo
             throw ApiException.BadField("max_tokens", "is missing; a whole number is required", "missing_required_parameter");
         fields.Number("temperature", 0, 1);
         fields.Object("metadata")?.Text("user_id");
-        var thinking = ThinkingFields.Read(fields, counts ? null : most, budgeted: true);
+        var thinking = ThinkingFields.Read(fields, counts ? null : most, budgeted: true, infers: !mode.IsOn);
         var request = new ChatRequest
         {
             Messages = messages,

@@ -17,8 +17,9 @@ internal static class ApplyTemplate
     {
         var (document, fields) = await RequestFields.ReadAsync(context.Request, context.RequestAborted);
         using var body = document;
-        var conversation = ConversationBody.Read(fields);
-        conversation = conversation with { Request = LlamaServerMode.Of(context).Apply(conversation.Request, fields) };
+        var mode = LlamaServerMode.Of(context);
+        var conversation = ConversationBody.Read(fields, mode);
+        conversation = conversation with { Request = mode.Apply(conversation.Request, fields) };
         using var lease = await ModelResolver.AcquireAsync(context, ModelRequest.Read(fields));
         var template = await TemplateCache.OfAsync(lease, ModelResolver.LoggerOf(context), context.RequestAborted);
         var request = await MediaFields.LoaderOf(context)
@@ -45,10 +46,10 @@ internal static class ApplyTemplate
 internal sealed record ConversationBody(ChatRequest Request, bool AddGenerationPrompt)
 {
     /// <summary>Reads the body; throws <see cref="ApiException"/> naming the field that is wrong.</summary>
-    public static ConversationBody Read(RequestFields fields)
+    public static ConversationBody Read(RequestFields fields, LlamaServerMode mode)
     {
         var continues = ChatMessages.Continues(fields);
-        var thinking = ThinkingFields.Read(fields, most: null);
+        var thinking = ThinkingFields.Read(fields, most: null, infers: !mode.IsOn);
         return new ConversationBody(
             new ChatRequest
             {

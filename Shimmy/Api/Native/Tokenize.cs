@@ -34,7 +34,7 @@ internal static class Tokenize
                 : "was given beside messages; give one of them");
         }
 
-        var conversation = content is null ? ConversationBody.Read(fields) : null;
+        var conversation = content is null ? ConversationBody.Read(fields, LlamaServerMode.Of(context)) : null;
         if (conversation is not null)
         {
             foreach (var name in (string[])["add_special", "parse_special"])

@@ -26,7 +26,7 @@ internal sealed record ChatRequestBody(ChatRequest Request, int Choices, bool St
         var messages = ChatMessages.Read(fields);
         var tools = ToolFields.Read(fields, logger);
         var most = TokenLimit.Read(fields);
-        var thinking = ThinkingFields.Read(fields, most);
+        var thinking = ThinkingFields.Read(fields, most, infers: !mode.IsOn);
         var top = LlamaOptions.Larger(TokenProbabilities.Read(fields), LlamaOptions.Probabilities(fields, mode));
         var verbose = fields.Flag("verbose") ?? mode.Verbose;
         var extras = OutputDetails.Read(fields, top is not null, mode) with { VerbosePrompt = verbose && mode.IsOn ? "" : null };

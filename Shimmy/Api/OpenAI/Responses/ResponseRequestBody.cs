@@ -65,7 +65,7 @@ internal sealed record ResponseRequestBody
         ResponseItem[] context = previous is null ? [] : [.. previous.Context, .. previous.Output];
         var tools = ToolFields.Read(fields, logger, flat: true);
         var most = TokenLimit.Read(fields);
-        var thinking = ThinkingFields.Read(fields, most);
+        var thinking = ThinkingFields.Read(fields, most, infers: !mode.IsOn);
         var body = new ResponseRequestBody
         {
             Extras = extras,
