@@ -11,6 +11,8 @@ namespace Shimmy.Cli.Servers;
 /// </summary>
 internal static class GuardedCommand
 {
+    private const string ThisMachine = "127.0.0.1,localhost,::1";
+
     // Signals that end a process by default, with their numbers; those of the user's differ between systems.
     private static readonly (PosixSignal Signal, byte Number)[] Forwarded =
     [
@@ -34,6 +36,7 @@ internal static class GuardedCommand
         };
         foreach (var (name, value) in environment)
             start.Environment[name] = value;
+        PassLocalBy(start.Environment);
         // Before the start: what comes earlier waits in the pipe.
         var registrations = Forwarded.Select(one => PosixSignalRegistration.Create(one.Signal, context =>
         {
@@ -52,6 +55,31 @@ internal static class GuardedCommand
         {
             foreach (var registration in registrations)
                 registration.Dispose();
+        }
+    }
+
+    /// <summary>
+    /// Exempts this machine from the proxies that the variables name: clients would send them what is for a server here. Programs read one
+    /// of two spellings.
+    /// </summary>
+    public static void PassLocalBy(IDictionary<string, string?> environment)
+    {
+        var isProxied = false;
+        foreach (var (name, value) in environment)
+        {
+            isProxied |= name.EndsWith("_proxy", StringComparison.OrdinalIgnoreCase) && !string.IsNullOrEmpty(value)
+                && !name.Equals("no_proxy", StringComparison.OrdinalIgnoreCase);
+        }
+        if (!isProxied)
+            return;
+        environment.TryGetValue("NO_PROXY", out var upper);
+        environment.TryGetValue("no_proxy", out var lower);
+        foreach (var name in (string[])["NO_PROXY", "no_proxy"])
+        {
+            var value = name == "NO_PROXY" ? upper ?? lower : lower ?? upper;
+            // Alone, the asterisk is all hosts.
+            if (value != "*")
+                environment[name] = string.IsNullOrEmpty(value) ? ThisMachine : value + "," + ThisMachine;
         }
     }
 
