@@ -39,8 +39,8 @@ public sealed class ConstraintFieldsTests
     [DataRow("""{"response_format":{"type":"json_schema","json_schema":{"name":"a b","schema":{}}}}""", "response_format.json_schema.name", "letters, digits")]
     [DataRow("""{"response_format":{"type":"json_schema","json_schema":{"name":"a","strict":1,"schema":{}}}}""", "response_format.json_schema.strict", "must be true or false")]
     [DataRow("""{"response_format":{"type":"json_schema","json_schema":{"name":"a","schema":[]}}}""", "response_format.json_schema.schema", "must be a JSON schema, not an array")]
-    [DataRow("""{"response_format":{"type":"json_schema","json_schema":{"name":"a","strict":true,"schema":{"type":"object","additionalProperties":false,"required":["a"],"properties":{"a":{"type":"number","multipleOf":2}}}}}}""",
-        "response_format.json_schema.schema", "response_format.json_schema.schema/properties/a: multipleOf cannot be expressed")]
+    [DataRow("""{"response_format":{"type":"json_schema","json_schema":{"name":"a","strict":true,"schema":{"type":"object","additionalProperties":false,"required":["a"],"properties":{"a":{"type":"array","uniqueItems":true}}}}}}""",
+        "response_format.json_schema.schema", "response_format.json_schema.schema/properties/a: uniqueItems cannot be expressed")]
     [DataRow("""{"response_format":{"type":"json_schema","json_schema":{"name":"a","strict":true,"schema":{"type":"object","properties":{}}}}}""",
         "response_format.json_schema.schema", "additionalProperties must be given and be false")]
     [DataRow("""{"json_schema":{"$ref":"#"}}""", "json_schema", "refers to itself")]
@@ -54,6 +54,27 @@ public sealed class ConstraintFieldsTests
 
         Assert.AreEqual((400, field), (error.Status, error.Field));
         Assert.Contains(problem, error.Message);
+    }
+
+    [TestMethod]
+    [DataRow("""{"type":"integer","minimum":0,"maximum":99,"multipleOf":5}""", "7", false)]
+    [DataRow("""{"type":"integer","minimum":0,"maximum":9999,"multipleOf":5}""", "7", true)]
+    [DataRow("""{"type":"number","multipleOf":0.5}""", "0.75", true)]
+    [DataRow("""{"type":"integer","minimum":0,"maximum":9,"multipleOf":2.5}""", "7", true)]
+    public void A_strict_schema_may_ask_for_multiples_which_the_answer_is_held_to(string schema, string wrong, bool isTaken)
+    {
+        var (document, fields) = RequestFields.Parse(Encoding.UTF8.GetBytes(
+            $$"""
+            {"response_format":{"type":"json_schema","json_schema":{"name":"a","strict":true,"schema":{"type":"object",
+             "additionalProperties":false,"required":["a"],"properties":{"a":{{schema}}} } } } }
+            """));
+        using var body = document;
+        var grammar = ConstraintFields.Read(fields, responseFormat: true)!;
+
+        Assert.IsTrue(new GrammarMatcher(grammar.Text).Accepts("{\"a\":5}"));
+        Assert.AreEqual(isTaken, new GrammarMatcher(grammar.Text).Accepts($"{{\"a\":{wrong}}}"));
+        Assert.AreEqual(isTaken, grammar.ProblemOf?.Invoke($"{{\"a\":{wrong}}}")?.Contains("is not a multiple of", StringComparison.Ordinal) ?? false);
+        Assert.IsNull(grammar.ProblemOf?.Invoke("{\"a\":5}"));
     }
 
     private static string? Read(string body, bool responseFormat)

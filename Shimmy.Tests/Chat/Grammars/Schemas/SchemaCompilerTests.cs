@@ -34,6 +34,11 @@ public sealed class SchemaCompilerTests
     [DataRow("""{"$defs":{"n":{"type":"object","properties":{"v":{"type":"integer"},"next":{"anyOf":[{"$ref":"#/$defs/n"},{"type":"null"}]}},"required":["v","next"],"additionalProperties":false}},"$ref":"#/$defs/n"}""",
         """{"v":1,"next":{"v":2,"next":null}}""", """{"v":1}|{"v":1,"next":{}}""")]
     [DataRow("""{"type":"array","items":{"$ref":"#"}}""", """[]|[[],[[]]]""", """[1]|{}""")]
+    [DataRow("""{"type":"integer","minimum":-7,"maximum":13,"multipleOf":5}""", """-5|0|5|10""", """-10|1|13|15|-0""")]
+    [DataRow("""{"type":"integer","minimum":0,"exclusiveMaximum":30,"allOf":[{"multipleOf":5},{"multipleOf":2},{"multipleOf":0.5}]}""", """0|10|20""", """5|2|30""")]
+    [DataRow("""{"type":"integer","multipleOf":1}""", """0|-17""", """1.5""")]
+    [DataRow("""{"type":"integer","minimum":-9000000000,"maximum":9000000000,"multipleOf":9000000000000000000}""", """0""", """9000000000""")]
+    [DataRow("""{"type":"number","enum":[1,1.5,2,2.25],"multipleOf":0.5}""", """1|1.5|2""", """2.25""")]
     [DataRow("""{"type":"object","properties":{"a":{"type":"integer"},"b":{"type":"integer"},"c":{"type":"integer"}},"required":["b"]}""",
         """{"b":1}|{"a":1,"b":2}|{"a":1,"b":2,"c":3}|{ "b": 1 }""", """{}|{"a":1}|{"b":1,"a":2}|{"b":1,}|{,"b":1}|{"b":1,"d":2}""")]
     [DataRow("""{"type":"object","properties":{"a":{"type":"integer"},"b":{"type":"integer"}}}""",

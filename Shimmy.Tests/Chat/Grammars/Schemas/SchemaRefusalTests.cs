@@ -13,7 +13,7 @@ namespace Shimmy.Tests.Chat.Grammars.Schemas;
 public sealed class SchemaRefusalTests
 {
     [TestMethod]
-    [DataRow("""{"type":"object","properties":{"a":{"type":"number","multipleOf":0.5}}}""", "/properties/a", "multipleOf cannot be expressed")]
+    [DataRow("""{"type":"object","properties":{"a":{"type":"number","multipleOf":0}}}""", "/properties/a", "multipleOf must be a number above 0")]
     [DataRow("""{"not":{"type":"string"}}""", "", "not cannot be expressed")]
     [DataRow("""{"type":"integer","if":{"minimum":1},"then":{"maximum":5}}""", "", "if (if, then, else) cannot")]
     [DataRow("""{"type":"array","items":{"type":"array","uniqueItems":true}}""", "/items", "uniqueItems cannot")]

@@ -11,21 +11,17 @@ internal static class AnswerGrammar
     /// <summary>
     /// The values that a JSON schema allows. Throws <see cref="SchemaException"/> where it is invalid or a grammar cannot express it.
     /// </summary>
-    public static Grammar OfSchema(JsonElement schema, bool strict = false)
-    {
-        var builder = new GrammarBuilder();
-        var root = SchemaCompiler.Compile(builder, new JsonRules(builder), schema, "answer", new SchemaOptions { Strict = strict }, out _);
-        return builder.Build(root);
-    }
+    public static Grammar OfSchema(JsonElement schema, bool strict = false) => Make(schema, new SchemaOptions { Strict = strict });
 
     /// <summary>
     /// The values that a JSON schema allows, as far as a grammar can express it; the finished answer is checked against the rest
     /// (<see cref="Grammar.ProblemOf"/>). Throws <see cref="SchemaException"/> where the schema is invalid.
     /// </summary>
-    public static Grammar AsFarAsPossible(JsonElement schema)
+    public static Grammar AsFarAsPossible(JsonElement schema) => Make(schema, new SchemaOptions { LeaveOutInexpressible = true });
+
+    private static Grammar Make(JsonElement schema, SchemaOptions options)
     {
         var builder = new GrammarBuilder();
-        var options = new SchemaOptions { LeaveOutInexpressible = true };
         var root = SchemaCompiler.Compile(builder, new JsonRules(builder), schema, "answer", options, out var leftOut);
         var grammar = builder.Build(root);
         return leftOut.Count == 0 ? grammar : grammar with { ProblemOf = new SchemaConformance(schema.Clone()).ProblemOf };

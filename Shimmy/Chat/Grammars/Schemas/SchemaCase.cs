@@ -20,6 +20,9 @@ internal sealed class SchemaCase(string pointer)
     /// <summary>Bounds of numbers.</summary>
     public NumberBounds Bounds { get; set; }
 
+    /// <summary>What a number must be a multiple of, with the pointers to where that is said.</summary>
+    public List<SchemaNode> Steps { get; } = [];
+
     /// <summary>Minimum length of a string in characters.</summary>
     public int MinLength { get; set; }
 

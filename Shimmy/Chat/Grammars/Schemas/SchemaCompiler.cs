@@ -13,7 +13,8 @@ namespace Shimmy.Chat.Grammars.Schemas;
 /// </code>
 ///
 /// Every text that the grammar matches is valid under the schema, but not the reverse: properties come in the schema's order, additional
-/// ones only where the schema mentions them or names none, numbers have bounded digits. Keywords that a grammar cannot express are refused.
+/// ones only where the schema mentions them or names none, numbers have bounded digits. Keywords that a grammar cannot express are refused,
+/// <c>multipleOf</c> aside.
 /// </summary>
 internal sealed class SchemaCompiler
 {
@@ -132,13 +133,23 @@ internal sealed class SchemaCompiler
         Fragment Of(JsonTypes type, Func<Fragment> make) => (meant & type) != 0 ? make() : Fragment.Nothing;
     }
 
-    private Fragment NumberOf(SchemaCase one, JsonTypes types) => (types & JsonTypes.Number) switch
+    private Fragment NumberOf(SchemaCase one, JsonTypes types)
     {
-        JsonTypes.None => Fragment.Nothing,
-        JsonTypes.Integer =>
-            one.Bounds.IsOpen ? Json.Integer : WholeNumberRange.Of(_builder, one.Bounds.LeastWhole, one.Bounds.GreatestWhole),
-        _ => one.Bounds.IsOpen ? Json.Number : DecimalRange.Of(_builder, one.Bounds),
-    };
+        types &= JsonTypes.Number;
+        if (types == JsonTypes.None)
+            return Fragment.Nothing;
+        if (types == JsonTypes.Integer && WholeNumberRange.TryMultiples(one.Steps, one.Bounds, out var multiples))
+            return multiples;
+        // OpenAI's strict mode has it, so it is never refused.
+        foreach (var step in one.Steps)
+        {
+            if (types != JsonTypes.Integer || !WholeNumberRange.TakesAll(step))
+                _cases.LeaveOut(step.Pointer, "multipleOf");
+        }
+        return types == JsonTypes.Integer
+            ? one.Bounds.IsOpen ? Json.Integer : WholeNumberRange.Of(_builder, one.Bounds.LeastWhole, one.Bounds.GreatestWhole)
+            : one.Bounds.IsOpen ? Json.Number : DecimalRange.Of(_builder, one.Bounds);
+    }
 
     private static readonly JsonElement Object = JsonElement.Parse("{\"type\":\"object\"}"u8);
 }

@@ -116,7 +116,8 @@ internal sealed class SchemaConformance(JsonElement schema)
         };
     }
 
-    private static bool IsMultiple(JsonElement value, JsonElement of)
+    /// <summary>Whether a number is a multiple of another, which is above 0.</summary>
+    public static bool IsMultiple(JsonElement value, JsonElement of)
     {
         if (value.TryGetDecimal(out var number) && of.TryGetDecimal(out var step) && step > 0)
             return number % step == 0;

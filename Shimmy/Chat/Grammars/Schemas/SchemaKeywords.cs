@@ -52,6 +52,9 @@ internal static class SchemaKeywords
                     if (Bound(node, name, value) is { } most)
                         into.Bounds = into.Bounds.AtMost(most, name == "exclusiveMaximum");
                     break;
+                case "multipleOf" when value.ValueKind == JsonValueKind.Number && value.GetDouble() > 0:
+                    into.Steps.Add(node.Child(value, name));
+                    break;
                 case "minLength":
                     into.MinLength = Math.Max(into.MinLength, node.Count(name, value));
                     break;
@@ -206,7 +209,7 @@ internal static class SchemaKeywords
             return;
         var reason = keyword switch
         {
-            "multipleOf" => "cannot be expressed by a grammar; use integer and its bounds, or an enum",
+            "multipleOf" => "must be a number above 0",
             "not" => "cannot be expressed by a grammar; say what is allowed instead",
             "if" => "(if, then, else) cannot be expressed by a grammar; use anyOf",
             "patternProperties" or "propertyNames" => "cannot be expressed by a grammar; use properties and additionalProperties",

@@ -30,8 +30,11 @@ internal sealed class SchemaNormalizer(JsonElement document, SchemaOptions optio
     {
         if (!options.LeaveOutInexpressible)
             throw new SchemaException(pointer, problem);
-        leftOut.Add($"{(pointer.Length == 0 ? "/" : pointer)}: {problem}");
+        LeaveOut(pointer, problem);
     }
+
+    /// <summary>Leaves out a keyword that a grammar cannot express, which the finished answer is held to.</summary>
+    public void LeaveOut(string pointer, string problem) => leftOut.Add($"{(pointer.Length == 0 ? "/" : pointer)}: {problem}");
 
     // Schemas that are part of the case, and those still to be read, are linked lists that branches share.
     private void Walk(Todo? todo, Held? held, string pointer, List<SchemaCase> found, int depth)

@@ -31,6 +31,11 @@ internal static class ValueGrammar
         switch (type)
         {
             case JsonTypes.Integer or JsonTypes.Fraction:
+                foreach (var step in one.Steps)
+                {
+                    if (!SchemaConformance.IsMultiple(value, step.Element))
+                        return false;
+                }
                 return one.Bounds.Contains(value);
             case JsonTypes.String:
                 foreach (var shape in one.Shapes)

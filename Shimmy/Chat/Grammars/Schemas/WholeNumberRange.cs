@@ -12,6 +12,10 @@ internal static class WholeNumberRange
     // Without a bound, numbers have as many digits as a double holds exactly, and at least one more than the other bound.
     private const int UsualDigits = 15;
 
+    // Beyond, a grammar of every number would be long, and most answers are right without.
+    private const int MostMultiples = 256;
+    private const long Farthest = 1_000_000_000_000_000;
+
     /// <summary>The integers of a range; <see cref="Fragment.Nothing"/> where it is empty.</summary>
     public static Fragment Of(GrammarBuilder builder, decimal? least, decimal? most)
     {
@@ -23,6 +27,48 @@ internal static class WholeNumberRange
         return Choice(
             high >= 0 ? Positive(builder, Math.Max(low, 0), high) : Fragment.Nothing,
             low < 0 ? Sequence(Literal("-"), Positive(builder, Math.Max(-high, 1), -low)) : Fragment.Nothing);
+    }
+
+    /// <summary>Whether all integers are multiples of a number.</summary>
+    public static bool TakesAll(SchemaNode step) => step.Element.TryGetDecimal(out var number) && number > 0 && 1 % number == 0;
+
+    /// <summary>
+    /// The integers within bounds that are multiples of some numbers, one by one; false where none is asked for, or they are too many.
+    /// </summary>
+    public static bool TryMultiples(IReadOnlyList<SchemaNode> steps, NumberBounds bounds, out Fragment found)
+    {
+        found = Fragment.Nothing;
+        if (bounds is not { LeastWhole: >= -Farthest and var least, GreatestWhole: <= Farthest and var most })
+            return false;
+        var (low, high, widest) = ((long)least, (long)most, 0L);
+        foreach (var step in steps)
+        {
+            if (TakesAll(step))
+                continue;
+            if (!step.Element.TryGetInt64(out var number))
+                return false;
+            widest = Math.Max(widest, number);
+        }
+        if (widest == 0 || (high - low) / widest > MostMultiples)
+            return false;
+        var texts = new List<string>();
+        for (var number = low - (low % widest) - widest; number <= high; number += widest)
+        {
+            if (number >= low && IsMultiple(number, steps))
+                texts.Add(number.ToString(CultureInfo.InvariantCulture));
+        }
+        found = Literals.AnyOf(texts);
+        return true;
+    }
+
+    private static bool IsMultiple(long number, IReadOnlyList<SchemaNode> steps)
+    {
+        foreach (var step in steps)
+        {
+            if (step.Element.TryGetInt64(out var of) && number % of != 0)
+                return false;
+        }
+        return true;
     }
 
     // Both bounds are at least 0. Lengths of which all numbers are allowed are written as one.
