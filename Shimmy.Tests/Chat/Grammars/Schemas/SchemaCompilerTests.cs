@@ -1,3 +1,5 @@
+using System.Text.Json;
+using Shimmy.Chat.Grammars.Schemas;
 using static Shimmy.Tests.Chat.Grammars.Schemas.SchemaCheck;
 
 namespace Shimmy.Tests.Chat.Grammars.Schemas;
@@ -176,4 +178,23 @@ public sealed class SchemaCompilerTests
     }
 
     private static string[] Split(string texts) => [.. texts.Split('|').Select(text => text.Trim(' '))];
+
+    [TestMethod]
+    [DataRow("""{"type":"array","items":{"$ref":"#n"},"$defs":{"a":{"$anchor":"n","type":"integer"}}}""", """[1]""", """["x"]""")]
+    [DataRow("""{"$ref":"#n","definitions":{"a":{"$id":"#n","type":"integer"}}}""", """1""", """ "x" """)]
+    [DataRow("""{"$id":"https://example.org/tree","type":"array","items":{"$ref":"https://example.org/tree"}}""", """[[],[[]]]""", """[1]""")]
+    [DataRow("""{"$id":"https://example.org/tree#","type":"array","items":{"$ref":"tree#/$defs/a"},"$defs":{"a":{"type":"integer"}}}""", """[1]""", """["x"]""")]
+    [DataRow("""{"$id":"/schemas/root","type":"array","items":{"$ref":"leaf#n"},"$defs":{"x":{"$id":"/schemas/leaf","$defs":{"y":{"$anchor":"n","type":"integer"}}}}}""", """[1]""", """["x"]""")]
+    [DataRow("""{"$id":"urn:example:root","type":"array","items":{"$ref":"urn:example:root#n"},"$defs":{"x":{"$anchor":"n","type":"integer"}}}""", """[1]""", """["x"]""")]
+    [DataRow("""{"$ref":"leaf","$defs":{"x":{"$id":"leaf","$ref":"#/$defs/y","$defs":{"y":{"type":"integer"}}},"y":{"type":"null"}}}""", """1""", """null""")]
+    [DataRow("""{"$ref":"leaf","$defs":{"x":{"$id":"leaf","$ref":"#/$defs/y"},"y":{"type":"integer"}}}""", """1""", """null""")]
+    public void A_reference_is_found_by_the_names_that_schemas_of_the_document_have(string schema, string yes, string no)
+    {
+        var matcher = new GrammarMatcher(Compile(schema));
+        var conformance = new SchemaConformance(JsonElement.Parse(schema));
+        Assert.IsTrue(matcher.Accepts(yes.Trim()));
+        Assert.IsFalse(matcher.Accepts(no.Trim()));
+        Assert.IsNull(conformance.ProblemOf(yes));
+        Assert.Contains("must be of type", conformance.ProblemOf(no)!);
+    }
 }

@@ -119,33 +119,121 @@ internal static class JsonTypesReader
         };
 }
 
-/// <summary>Resolves <c>$ref</c>: JSON pointers (RFC 6901) into the same document; nothing is fetched.</summary>
+/// <summary>
+/// Resolves <c>$ref</c> within one document: JSON pointers (RFC 6901), <c>$anchor</c>, and the URI of an <c>$id</c> with either behind it
+/// (JSON Schema 2020-12, 8.2). Nothing is fetched.
+/// </summary>
 internal sealed class SchemaReferences(JsonElement document)
 {
+    // The base of a document that does not say its own.
+    private static readonly Uri NoBase = new("schema://document/");
+
     private readonly Dictionary<string, SchemaNode> _known = [];
+
+    // By their URIs: schemas with an $id, the document first, and those with an anchor. Read where the first reference needs them.
+    private readonly Dictionary<string, SchemaNode> _named = [];
+
+    // The URIs of schemas with an $id, by the pointers to them.
+    private readonly Dictionary<string, Uri> _bases = [];
 
     /// <summary>The schema that a node's <c>$ref</c> points to. Throws <see cref="SchemaException"/> where there is none.</summary>
     public SchemaNode Resolve(SchemaNode from, string reference)
     {
-        if (_known.TryGetValue(reference, out var known))
+        if (_bases.Count == 0)
+        {
+            _bases.Add("", NoBase);
+            _named.Add(NoBase.AbsoluteUri, new SchemaNode(document, ""));
+            Collect(new SchemaNode(document, ""), NoBase);
+        }
+        Uri? at;
+        var pointer = from.Pointer;
+        while (!_bases.TryGetValue(pointer, out at))
+            pointer = pointer[..pointer.LastIndexOf('/')];
+        var key = pointer.Length == 0 ? reference : at.AbsoluteUri + " " + reference;
+        if (_known.TryGetValue(key, out var known))
             return known;
-        if (reference is not ("" or "#") && !reference.StartsWith("#/", StringComparison.Ordinal))
-            throw from.Fault("$ref", $"'{reference}' is not a JSON pointer into this schema, such as #/$defs/name");
-        var node = new SchemaNode(document, "");
-        foreach (var part in reference.Split('/').Skip(1))
+        var (path, fragment) = Split(reference);
+        var found = (path.Length == 0 || Uri.TryCreate(at, path, out at)) && at?.AbsoluteUri is { } uri
+            && _named.TryGetValue(uri, out var start)
+            && (fragment.Length == 0 || fragment[0] == '/'
+                // Generators write pointers from the document's root wherever they stand.
+                ? Walk(start, fragment, out var node) || (path.Length == 0 && Walk(new SchemaNode(document, ""), fragment, out node))
+                : _named.TryGetValue(uri + "#" + Uri.UnescapeDataString(fragment), out node))
+            ? node
+            : throw from.Fault("$ref", reference.StartsWith("#/", StringComparison.Ordinal)
+                ? $"'{reference}' cannot be resolved"
+                : $"'{reference}' is not a JSON pointer into this schema, such as #/$defs/name, nor an $anchor or $id of it");
+        _known.Add(key, found);
+        return found;
+    }
+
+    private static bool Walk(SchemaNode from, string pointer, out SchemaNode node)
+    {
+        node = from;
+        foreach (var part in pointer.Split('/').Skip(1))
         {
             var key = Uri.UnescapeDataString(part).Replace("~1", "/", StringComparison.Ordinal)
                 .Replace("~0", "~", StringComparison.Ordinal);
-            var found = node.Element.ValueKind switch
+            JsonElement found;
+            switch (node.Element.ValueKind)
             {
-                JsonValueKind.Object when node.Element.TryGetProperty(key, out var child) => child,
-                JsonValueKind.Array when int.TryParse(key, NumberStyles.None, CultureInfo.InvariantCulture, out var i)
-                    && i < node.Element.GetArrayLength() => node.Element[i],
-                _ => throw from.Fault("$ref", $"'{reference}' cannot be resolved"),
-            };
+                case JsonValueKind.Object when node.Element.TryGetProperty(key, out found):
+                    break;
+                case JsonValueKind.Array when int.TryParse(key, NumberStyles.None, CultureInfo.InvariantCulture, out var i)
+                    && i < node.Element.GetArrayLength():
+                    found = node.Element[i];
+                    break;
+                default:
+                    return false;
+            }
             node = node.Child(found, key);
         }
-        _known.Add(reference, node);
-        return node;
+        return true;
     }
+
+    // Recursion is bounded by the depth limit of the JSON reader.
+    private void Collect(SchemaNode node, Uri uri)
+    {
+        if (node.Element.ValueKind != JsonValueKind.Object)
+            return;
+        uri = Name(node, uri);
+        foreach (var member in node.Element.EnumerateObject())
+        {
+            if (member.Value.ValueKind == JsonValueKind.Object)
+                Collect(node.Child(member.Value, member.Name), uri);
+            else if (member.Value.ValueKind == JsonValueKind.Array)
+                CollectAll(node.Children(member.Name, member.Value), uri);
+        }
+    }
+
+    private void CollectAll(IReadOnlyList<SchemaNode> nodes, Uri uri)
+    {
+        for (var i = 0; i < nodes.Count; i++)
+            Collect(nodes[i], uri);
+    }
+
+    // Takes a schema under its URI and its anchor, and gives the base of what is in it. In older drafts an $id of a fragment is the anchor.
+    private Uri Name(SchemaNode node, Uri uri)
+    {
+        var (path, fragment) = Split(TextOf(node, "$id"));
+        if (path.Length > 0 && Uri.TryCreate(uri, path, out var own))
+        {
+            uri = own;
+            _named.TryAdd(uri.AbsoluteUri, node);
+            _bases[node.Pointer] = uri;
+        }
+        var anchor = fragment.Length > 0 ? fragment : TextOf(node, "$anchor");
+        if (anchor.Length > 0)
+            _named.TryAdd(uri.AbsoluteUri + "#" + anchor, node);
+        return uri;
+    }
+
+    private static string TextOf(SchemaNode node, string keyword) =>
+        node.Has(keyword, out var value) && value.ValueKind == JsonValueKind.String ? value.GetString()! : "";
+
+    private static (string Path, string Fragment) Split(string reference) => reference.IndexOf('#', StringComparison.Ordinal) switch
+    {
+        < 0 => (reference, ""),
+        var at => (reference[..at], reference[(at + 1)..]),
+    };
 }
