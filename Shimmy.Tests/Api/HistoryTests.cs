@@ -166,6 +166,24 @@ public sealed class HistoryTests
     }
 
     [TestMethod]
+    [DataRow("v1/chat/completions", "messages[0].content", """ "messages":[{"role":"user","content":[]}] """)]
+    [DataRow("v1/responses", "input[0].content", """ "input":[{"role":"user","content":[]}] """)]
+    [DataRow("v1/messages", "messages[0].content", """ "max_tokens":9,"messages":[{"role":"user","content":[]}] """)]
+    [DataRow("v1/messages", "messages[2].content",
+        """ "max_tokens":9,"messages":[{"role":"user","content":"a"},{"role":"assistant","content":"b"},{"role":"user","content":[]}] """)]
+    public async Task A_turn_that_says_nothing_is_refused_where_it_is_the_newest(string route, string field, string body)
+    {
+        using var answer = await _server.PostAsync(route, $$"""{"model":"talker",{{body}}}""");
+        Assert.AreEqual(HttpStatusCode.BadRequest, answer.StatusCode);
+        Assert.Contains(field, await answer.Content.ReadAsStringAsync());
+    }
+
+    [TestMethod]
+    [DataRow("v1/responses", """{"input":[{"role":"user","content":[]},{"role":"user","content":"?"}]}""")]
+    [DataRow("v1/messages", """{"max_tokens":9,"messages":[{"role":"user","content":[]},{"role":"assistant","content":"ok"},{"role":"user","content":"?"}]}""")]
+    public async Task A_turn_that_said_nothing_is_history(string route, string body) => await TakenAsync(route, body, "user\n?<|im_end|>");
+
+    [TestMethod]
     [DataRow("{%- if message.role == 'system' and not loop.first %}{{ raise_exception('System message must be at the beginning') }}{% endif %}")]
     [DataRow("{%- if message.role == 'system' and not loop.first %}{% continue %}{% endif %}")]
     public async Task A_system_message_in_the_middle_goes_into_the_next_turn_where_the_template_refuses_it(string refusal)

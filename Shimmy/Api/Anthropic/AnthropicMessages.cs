@@ -61,6 +61,8 @@ internal sealed class AnthropicMessages
                 throw ApiException.BadField(name, "is missing; a string or an array is required");
             return;
         }
+        if (!isHistory && role == "user" && content is { ValueKind: JsonValueKind.Array } none && none.GetArrayLength() == 0)
+            throw ApiException.BadField(name, "is empty; at least one block is required");
         _isHistory = isHistory;
         if (content.ValueKind == JsonValueKind.String)
             Add(new ChatMessage { Role = role, Content = [new ContentPart(RequestFields.TextOf(content, name))] });

@@ -96,6 +96,8 @@ internal static class InputItems
         var own = role == "assistant" ? "output_text" : "input_text";
         var parts = Content(item, "content", own, isHistory) ?? (isHistory ? (IReadOnlyList<ItemPart>)[] : null)
             ?? throw ApiException.BadField(item.FullName("content"), "is missing; a string or an array of text parts is required");
+        if (parts.Count == 0 && !isHistory && role != "assistant")
+            throw ApiException.BadField(item.FullName("content"), "is empty; at least one part is required");
         return new MessageItem(IdOf(item, "msg_"), role, parts, item.Choice("status", "in_progress", "completed", "incomplete")
             ?? "completed");
     }
