@@ -1,3 +1,5 @@
+using Shimmy.Server;
+using Shimmy.Api;
 using System.Net;
 using System.Text.Json;
 using Shimmy.Engine;
@@ -61,6 +63,24 @@ public sealed class MessagesTests
         Assert.AreEqual(
             """{"id":"msg_ID","type":"message","role":"assistant","model":"talker","content":[{"type":"text","text":"I am"}],"stop_reason":"stop_sequence","stop_sequence":" talk","usage":{"input_tokens":6,"cache_creation_input_tokens":0,"cache_read_input_tokens":0,"output_tokens":3,"service_tier":"standard"}}""",
             Transcript.Of(answer));
+    }
+
+    [TestMethod]
+    [TestCategory("Unit")]
+    [DataRow(3, false, "max_tokens")]
+    [DataRow(4, false, "model_context_window_exceeded")]
+    [DataRow(4, true, "max_tokens")]
+    public async Task The_end_of_the_context_is_told_from_that_of_max_tokens(int most, bool asLlamaServer, string reason)
+    {
+        var mode = new LlamaServerMode { IsOn = asLlamaServer };
+        mode.Loading.SetResult();
+        var model = new FixedTokensModel(["a"u8.ToArray(), "b"u8.ToArray(), "c"u8.ToArray()], FinishReason.Length);
+        await using var server = await ServerFixture.StartAsync(new OneModelEngine(model, template: null), entry => model.Spec with { Name = entry.Name, Path = entry.Path },
+            new ServerOptions { LlamaServer = mode }, null, ["talker"], name => "/nowhere");
+        var body = $$"""{"model":"talker","max_tokens":{{most}},"messages":[{"role":"user","content":"?"}]""";
+
+        Assert.Contains($"\"stop_reason\":\"{reason}\",\"stop_sequence\":null", await server.AnswerAsync(Route, body + "}"));
+        Assert.Contains($"\"delta\":{{\"stop_reason\":\"{reason}\"", await server.AnswerAsync(Route, body + ",\"stream\":true}"));
     }
 
     [TestMethod]

@@ -33,12 +33,15 @@ internal static class AnthropicJson
         json.WriteEndObject();
     }
 
-    /// <summary><c>stop_reason</c> and <c>stop_sequence</c>. A stop sequence of the template's is the model's own end.</summary>
-    public static void WriteStop(Utf8JsonWriter json, OutputEnd end, IReadOnlyList<string> sequences)
+    /// <summary>
+    /// <c>stop_reason</c> and <c>stop_sequence</c>. A stop sequence of the template's is the model's own end. An answer that is cut before
+    /// it has its <paramref name="most"/> tokens is at the end of the context; where that is null, nobody asks.
+    /// </summary>
+    public static void WriteStop(Utf8JsonWriter json, OutputEnd end, IReadOnlyList<string> sequences, int? most)
     {
         var sequence = end.StopString is { } hit && sequences.Contains(hit) ? hit : null;
         json.WriteString("stop_reason", end.Reason == FinishReason.Length
-            ? "max_tokens"
+            ? end.Usage.CompletionTokens < most ? "model_context_window_exceeded" : "max_tokens"
             : sequence is not null ? "stop_sequence" : end.CalledTools ? "tool_use" : "end_turn");
         json.WriteString("stop_sequence", sequence);
     }

@@ -10,8 +10,11 @@ namespace Shimmy.Api.Anthropic;
 /// The stream of <c>/v1/messages</c>: <c>message_start</c>; for each stretch of thinking, text or call a block with an index of its own
 /// (start, deltas, stop), never interleaved; <c>message_delta</c> with the usage; <c>message_stop</c>. <c>ping</c> after a long silence.
 /// </summary>
-internal sealed class MessageStreamWriter(string id, string model, IReadOnlyList<string> stopSequences, bool caches, string requestId)
-    : IStreamWriter
+/// <param name="id">Id of the answer.</param>
+/// <param name="model">The model's name.</param>
+/// <param name="asked">The request.</param>
+/// <param name="requestId">Id of the request, for errors.</param>
+internal sealed class MessageStreamWriter(string id, string model, MessagesRequestBody asked, string requestId) : IStreamWriter
 {
     private readonly StringBuilder _thought = new();
     private Block _open;
@@ -40,7 +43,7 @@ internal sealed class MessageStreamWriter(string id, string model, IReadOnlyList
                 json.WriteEndArray();
                 json.WriteNull("stop_reason");
                 json.WriteNull("stop_sequence");
-                AnthropicJson.WriteUsage(json, start.PromptTokens, start.CachedTokens, 0, caches);
+                AnthropicJson.WriteUsage(json, start.PromptTokens, start.CachedTokens, 0, asked.Caches);
                 json.WriteEndObject();
             });
         }
@@ -50,9 +53,9 @@ internal sealed class MessageStreamWriter(string id, string model, IReadOnlyList
             Emit(output, "message_delta", json =>
             {
                 json.WriteStartObject("delta");
-                AnthropicJson.WriteStop(json, end, stopSequences);
+                AnthropicJson.WriteStop(json, end, asked.Request.Options.Stop, asked.ContextLimit);
                 json.WriteEndObject();
-                AnthropicJson.WriteUsage(json, end.Usage.PromptTokens, end.Usage.CachedTokens, end.Usage.CompletionTokens, caches);
+                AnthropicJson.WriteUsage(json, end.Usage.PromptTokens, end.Usage.CachedTokens, end.Usage.CompletionTokens, asked.Caches);
             });
             Emit(output, "message_stop", static _ => { });
         }

@@ -31,10 +31,9 @@ internal static class Messages
         var id = Answer.NewId("msg_");
         var events = ChatPipeline.ChatAsync(lease, asked.Request, context.RequestAborted, logger, CacheControl.Use(context),
             MediaFields.LoaderOf(context));
-        var stops = asked.Request.Options.Stop;
         if (asked.Stream)
         {
-            await SseResponse.SendAsync(context, events, new MessageStreamWriter(id, name, stops, asked.Caches, context.TraceIdentifier));
+            await SseResponse.SendAsync(context, events, new MessageStreamWriter(id, name, asked, context.TraceIdentifier));
             return;
         }
         var answer = await Answer.CollectAsync(context, events);
@@ -45,7 +44,7 @@ internal static class Messages
             json.WriteStartArray("content");
             WriteContent(json, answer);
             json.WriteEndArray();
-            AnthropicJson.WriteStop(json, answer.End, stops);
+            AnthropicJson.WriteStop(json, answer.End, asked.Request.Options.Stop, asked.ContextLimit);
             AnthropicJson.WriteUsage(json, answer.End.Usage.PromptTokens, answer.End.Usage.CachedTokens,
                 answer.End.Usage.CompletionTokens, asked.Caches);
             json.WriteEndObject();

@@ -15,6 +15,13 @@ internal sealed record MessagesRequestBody(ChatRequest Request, bool Stream, boo
 {
     private static readonly string[] Cacheable = ["system", "messages", "tools"];
 
+    /// <summary>
+    /// The tokens below which an answer that was cut is at the end of the context; null where the client is not told, as by llama-server.
+    /// </summary>
+    public int? ContextLimit => AsLlamaServer ? null : Request.Options.MaxTokens;
+
+    private bool AsLlamaServer { get; init; }
+
     private SamplingPatch Sampling { get; init; } = SamplingPatch.None;
 
     private LlamaOptions Own { get; init; } = LlamaOptions.None;
@@ -50,6 +57,7 @@ internal sealed record MessagesRequestBody(ChatRequest Request, bool Stream, boo
         var sampling = SamplingFields.Read(fields);
         var body = new MessagesRequestBody(mode.Apply(request, fields), fields.Flag("stream") ?? false, Caching(fields))
         {
+            AsLlamaServer = mode.IsOn,
             Own = LlamaOptions.Of(fields, mode),
             Sampling = sampling with
             {
