@@ -53,7 +53,7 @@ public sealed class ChatTranscriptTests
 
             data: {"id":"chatcmpl-ID","object":"chat.completion.chunk","created":0,"model":"talker","choices":[{"index":0,"delta":{},"finish_reason":"length"}],"usage":null}
 
-            data: {"id":"chatcmpl-ID","object":"chat.completion.chunk","created":0,"model":"talker","choices":[],"usage":{"prompt_tokens":8,"completion_tokens":1,"total_tokens":9,"prompt_tokens_details":{"cached_tokens":0}}}
+            data: {"id":"chatcmpl-ID","object":"chat.completion.chunk","created":0,"model":"talker","choices":[],"usage":{"prompt_tokens":8,"completion_tokens":1,"total_tokens":9,"prompt_tokens_details":{"cached_tokens":0},"completion_tokens_details":{"reasoning_tokens":0}}}
 
             data: [DONE]
 
@@ -69,8 +69,32 @@ public sealed class ChatTranscriptTests
 
         Assert.AreEqual("application/json", answer.Content.Headers.ContentType!.ToString());
         Assert.AreEqual(
-            """{"id":"chatcmpl-ID","object":"chat.completion","created":0,"model":"talker","choices":[{"index":0,"message":{"role":"assistant","content":"I am talker","refusal":null},"logprobs":null,"finish_reason":"stop"}],"usage":{"prompt_tokens":8,"completion_tokens":3,"total_tokens":11,"prompt_tokens_details":{"cached_tokens":0}}}""",
+            """{"id":"chatcmpl-ID","object":"chat.completion","created":0,"model":"talker","choices":[{"index":0,"message":{"role":"assistant","content":"I am talker","refusal":null},"logprobs":null,"finish_reason":"stop"}],"usage":{"prompt_tokens":8,"completion_tokens":3,"total_tokens":11,"prompt_tokens_details":{"cached_tokens":0},"completion_tokens_details":{"reasoning_tokens":0}}}""",
             Transcript.Of(await answer.Content.ReadAsStringAsync()));
+    }
+
+    [TestMethod]
+    public async Task The_usage_tells_the_tokens_of_reasoning_of_all_choices_apart()
+    {
+        var engine = new ScriptedEngine
+        {
+            Answer = (_, _) => ["<think>", "hm hm", "</think>", "Hi"],
+            Facts = spec => new ModelFacts
+            {
+                Architecture = "scripted",
+                Description = spec.Name,
+                ContextLength = 64,
+                ChatTemplates = new Dictionary<string, string> { ["default"] = ToolTemplates.Thinking },
+            },
+        };
+        await using var server = await ServerFixture.StartAsync(engine);
+        const string body = """{"model":"talker","n":2,"messages":[{"role":"user","content":"?"}]""";
+
+        foreach (var more in new[] { "}", ",\"stream\":true,\"stream_options\":{\"include_usage\":true}}" })
+        {
+            Assert.Contains("\"completion_tokens\":8,\"total_tokens\":", await server.AnswerAsync(Route, body + more));
+            Assert.Contains("\"completion_tokens_details\":{\"reasoning_tokens\":4}}", await server.AnswerAsync(Route, body + more));
+        }
     }
 
     [TestMethod]

@@ -47,10 +47,12 @@ internal static class ChatCompletions
         using var controlled = ReasoningControls.Begin(id, request.Request.ReasoningControl);
         var created = DateTimeOffset.UtcNow.ToUnixTimeSeconds();
         var cache = CacheControl.Use(context);
+        // llama-server's usage has no tokens of reasoning, nor has a stream without one.
+        var countsReasoning = !request.Extras.AsLlamaServer && (!request.Stream || request.IncludeUsage);
         // Once for all choices. That all are looked up in the cache when the first is asked for, so that the header speaks of all, rests on
         // it as well: they wait for nothing before.
-        var conversation =
-            await MediaFields.LoaderOf(context).DecodeAsync(lease, request.Request, logger, token);
+        var conversation = await MediaFields.LoaderOf(context).DecodeAsync(
+            lease, request.Request with { CountsReasoningTokens = countsReasoning }, logger, token);
         var prepared = ChatPipeline.Prepare(await TemplateCache.OfAsync(lease, logger, token), conversation, logger);
         if (request.Extras.VerbosePrompt is not null)
             request = request.WithPrompt(await prepared.Prompt.TextReadByAsync(lease.Model, token));
@@ -73,7 +75,7 @@ internal static class ChatCompletions
         {
             ChatAnswerJson.WriteMessage(json, answers[i]);
             ChatAnswerJson.WriteLogProbabilities(json, request.Extras.LogProbabilities ? answers[i].Tokens ?? [] : null);
-        });
+        }, countsReasoning);
     }
 
     /// <summary>The tokens that the body of a chat request would be computed as, and the model that would; nothing is generated.</summary>

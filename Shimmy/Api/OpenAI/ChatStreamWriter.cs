@@ -23,6 +23,7 @@ internal sealed class ChatStreamWriter(string id, long created, string model, bo
     private int _ended;
     private GenerationStart? _start;
     private Usage? _usage;
+    private int _reasoningTokens;
 
     public TimeSpan? PingAfter => extras.PingAfter;
 
@@ -51,6 +52,7 @@ internal sealed class ChatStreamWriter(string id, long created, string model, bo
             _usage = _usage is { } usage
                 ? usage with { CompletionTokens = usage.CompletionTokens + end.Usage.CompletionTokens }
                 : end.Usage;
+            _reasoningTokens += end.ReasoningTokens;
             if (++_ended < choices)
                 return;
             if (includeUsage)
@@ -119,7 +121,7 @@ internal sealed class ChatStreamWriter(string id, long created, string model, bo
         Begin(json);
         json.WriteStartArray("choices");
         json.WriteEndArray();
-        OpenAIJson.WriteUsage(json, usage);
+        OpenAIJson.WriteUsage(json, usage, extras.AsLlamaServer ? null : _reasoningTokens);
         if (extras.AsLlamaServer)
             extras.WriteTail(json, end, "");
         json.WriteEndObject();

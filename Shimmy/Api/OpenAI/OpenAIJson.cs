@@ -29,9 +29,10 @@ internal static class OpenAIJson
     /// <param name="answers">The choices.</param>
     /// <param name="usage">The tokens of all.</param>
     /// <param name="writeChoice">Writes the text of a choice, by its number.</param>
+    /// <param name="reasons">Whether the tokens of reasoning are told apart.</param>
     public static Task WriteAnswerAsync(
         HttpContext context, (string Id, string Kind, long Created, string Model) head, OutputDetails details, Answer[] answers,
-        Usage usage, Action<Utf8JsonWriter, int> writeChoice) => JsonResponse.WriteAsync(context, json =>
+        Usage usage, Action<Utf8JsonWriter, int> writeChoice, bool reasons = false) => JsonResponse.WriteAsync(context, json =>
         {
             json.WriteStartObject();
             json.WriteString("id", head.Id);
@@ -51,7 +52,7 @@ internal static class OpenAIJson
                 json.WriteEndObject();
             }
             json.WriteEndArray();
-            WriteUsage(json, usage);
+            WriteUsage(json, usage, reasons ? answers.Sum(answer => answer.End.ReasoningTokens) : null);
             details.WriteTail(json, answers[0].End, answers[0].Text);
             json.WriteEndObject();
         });
@@ -65,8 +66,8 @@ internal static class OpenAIJson
         json.WriteEndObject();
     }
 
-    /// <summary>The object <c>usage</c>.</summary>
-    public static void WriteUsage(Utf8JsonWriter json, Usage usage)
+    /// <summary>The object <c>usage</c>; with the tokens of reasoning where they were counted.</summary>
+    public static void WriteUsage(Utf8JsonWriter json, Usage usage, int? reasoningTokens = null)
     {
         json.WriteStartObject("usage");
         json.WriteNumber("prompt_tokens", usage.PromptTokens);
@@ -75,6 +76,12 @@ internal static class OpenAIJson
         json.WriteStartObject("prompt_tokens_details");
         json.WriteNumber("cached_tokens", usage.CachedTokens);
         json.WriteEndObject();
+        if (reasoningTokens is { } tokens)
+        {
+            json.WriteStartObject("completion_tokens_details");
+            json.WriteNumber("reasoning_tokens", tokens);
+            json.WriteEndObject();
+        }
         json.WriteEndObject();
     }
 }
