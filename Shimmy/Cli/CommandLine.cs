@@ -107,6 +107,10 @@ internal static class CommandLine
         {
             return ExitCode.Failed;
         }
+        catch (CommandException e)
+        {
+            return Refuse("", e.Message, e.ExitCode);
+        }
     }
 
     private static int Refuse(string command, string message, int exitCode = ExitCode.Usage)

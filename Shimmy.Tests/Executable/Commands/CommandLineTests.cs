@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Globalization;
 using System.Text.Json;
 using System.Text.RegularExpressions;
@@ -245,6 +246,24 @@ public sealed class CommandLineTests
             using (var entry = JsonDocument.Parse(line))
                 Assert.AreEqual(JsonValueKind.String, entry.RootElement.GetProperty("Message").ValueKind, line);
         }
+    }
+
+    [TestMethod]
+    [DataRow("list --json", "shimmy list: cannot write to stdout: No space left on device")]
+    [DataRow("--help", "shimmy: cannot write to stdout: No space left on device")]
+    public async Task A_full_disk_is_said(string arguments, string expected)
+    {
+        if (!OperatingSystem.IsLinux())
+            Assert.Inconclusive("/dev/full is Linux's.");
+        using var run = Process.Start(new ProcessStartInfo("bash", ["-c", $"'{ShimmyProcess.Executable}' {arguments} >/dev/full"])
+        {
+            RedirectStandardError = true,
+        })!;
+        var errors = await run.StandardError.ReadToEndAsync();
+        await run.WaitForExitAsync();
+
+        Assert.AreEqual(1, run.ExitCode, errors);
+        StringAssert.StartsWith(errors, expected);
     }
 
     [TestMethod]

@@ -71,7 +71,7 @@ internal static partial class ServeCommand
             if (server.MetricsAddress is { } metrics)
                 Printer.Line($"scrapers are answered on {metrics}");
         }
-        catch (OutputClosedException)
+        catch (Exception e) when (e is OutputClosedException or CommandException)
         {
         }
     }

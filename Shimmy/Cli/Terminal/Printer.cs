@@ -58,7 +58,8 @@ internal static class Printer
     public static void Line(string text) => Text(text.EndsWith('\n') ? text : text + "\n");
 
     /// <summary>
-    /// Writes a piece of the result and flushes it. Throws <see cref="OutputClosedException"/> where the reader has closed the pipe.
+    /// Writes a piece of the result and flushes it. Throws <see cref="OutputClosedException"/> where the reader has closed the pipe, and
+    /// <see cref="CommandException"/> where it cannot be written for another reason, as on a disk that is full.
     /// </summary>
     public static void Text(string text)
     {
@@ -70,12 +71,22 @@ internal static class Printer
             Output.Value.Write(Encoding.UTF8.GetBytes(text));
             Output.Value.Flush();
         }
-        // Access is denied where stdout was closed and its number belongs to a file that the runtime reads.
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            throw new OutputClosedException(e);
+            throw FailureOf(e);
         }
         _lineOpen = text[^1] != '\n';
+    }
+
+    /// <summary>What it means that stdout cannot be written.</summary>
+    public static Exception FailureOf(Exception e)
+    {
+        // Access is denied where stdout was closed and its number belongs to a file that the runtime reads. EPIPE; ERROR_BROKEN_PIPE and
+        // ERROR_NO_DATA.
+        var isClosed = e is UnauthorizedAccessException
+            || (OperatingSystem.IsWindows() ? (e.HResult & 0xFFFF) is 109 or 232 : e.HResult == 32);
+        return isClosed ? new OutputClosedException(e)
+            : new CommandException(ExitCode.Failed, $"cannot write to stdout: {e.Message}");
     }
 
     /// <summary>Ends an unfinished line of the result on a terminal; output to a file or a program stays as it is.</summary>
@@ -103,7 +114,7 @@ internal static class Printer
         {
             Line($"shimmy {command}".TrimEnd() + $": {message}");
         }
-        catch (OutputClosedException)
+        catch (Exception e) when (e is OutputClosedException or CommandException)
         {
             // Nor is there anybody at the other one.
         }
