@@ -105,7 +105,8 @@ public sealed class BadRequestTests
     [DataRow(Text, """{"model":"talker","prompt":"a","echo":1}""", "echo", "must be true or false, not 1")]
     [DataRow(Text, """{"model":"talker","prompt":"a","logprobs":21}""", "logprobs", "must be a whole number from 0 to 20, not 21")]
     [DataRow(Text, """{"model":"talker","prompt":"a","suffix":7}""", "suffix", "must be a string, not 7")]
-    [DataRow(Text, """{"model":"talker","prompt":"a","best_of":2}""", "best_of", "only 1 is supported")]
+    [DataRow(Text, """{"model":"talker","prompt":"a","best_of":2}""", "best_of", "only the value of n is supported")]
+    [DataRow(Text, """{"model":"talker","prompt":"a","n":2,"best_of":3}""", "best_of", "only the value of n is supported")]
     [DataRow(Native, """{"model":"talker"}""", "prompt", "is missing; prompt or messages is required")]
     [DataRow(Native, """{"model":"talker","prompt":"a","messages":[]}""", "prompt", "was given beside messages; give one of them")]
     [DataRow(Native, """{"model":"talker","messages":[]}""", "messages", "is empty; at least one message is required")]
@@ -161,6 +162,7 @@ public sealed class BadRequestTests
         {
             "\uFEFF{\"model\":\"talker\",\"prompt\":\"a byte order mark\"}",
             """{"model":"TALKER","prompt":"another case"}""",
+            """{"model":"talker","prompt":"a","n":2,"best_of":2.0}""",
             """{"model":"talker","prompt":""}""",
             """{"model":"talker","prompt":"\u0000\ud83d\ude00\uffff","max_tokens":5.0,"seed":-1,"stop":null,"temperature":0e5}""",
             """{"model":"talker","prompt":"a","of_some_other_server":{"a":[]},"seed":-9223372036854775808,"logit_bias":{"7":-100,"8":1.5}}""",

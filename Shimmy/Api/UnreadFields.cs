@@ -45,7 +45,7 @@ internal static partial class UnreadFields
         ("bad_words", "is not supported; ban tokens with logit_bias", IsEmpty),
         ("allowed_token_ids", "is not supported; use grammar", IsEmpty),
         ("stop_token_ids", "is not supported; use stop", IsEmpty),
-        ("best_of", "only 1 is supported", IsOne),
+        ("best_of", "only the value of n is supported", IsOne),
         ("num_beams", "only 1 is supported", IsOne),
         ("length_penalty", "beam search is not supported", IsOne),
         ("early_stopping", "beam search is not supported", IsFalse),
@@ -127,6 +127,9 @@ internal static partial class UnreadFields
     public static void Check(RequestFields fields, ILogger? logger)
     {
         var left = fields.UnreadNames.Except(ModelRequest.Names).ToList();
+        // The best of n answers are all of them.
+        if (fields.Find("n") is { } n && fields.Find("best_of") is { } best && JsonElement.DeepEquals(n, best))
+            left.Remove("best_of");
         foreach (var (name, reason, harmless) in Refused.Concat(OfOtherRoutes))
         {
             if (left.Remove(name))
