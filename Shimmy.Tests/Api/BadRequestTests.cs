@@ -95,7 +95,6 @@ public sealed class BadRequestTests
         RefusedAsync(Chat, $$"""{"model":"talker"{{(body.Length > 2 ? "," : "")}}{{body[1..]}}""", field, message);
 
     [TestMethod]
-    [DataRow(Text, """{"model":"talker"}""", "prompt", "is missing; a string, an array of tokens or an array of either is required")]
     [DataRow(Text, """{"model":"talker","prompt":{}}""", "prompt", "must be a string or an array, not an object")]
     [DataRow(Text, """{"model":"talker","prompt":[]}""", "prompt", "is empty")]
     [DataRow(Text, """{"model":"talker","prompt":[1,"a"]}""", "prompt[1]", "must be a token id, not a string")]
@@ -162,8 +161,10 @@ public sealed class BadRequestTests
         {
             "\uFEFF{\"model\":\"talker\",\"prompt\":\"a byte order mark\"}",
             """{"model":"TALKER","prompt":"another case"}""",
-            """{"model":"talker","prompt":"a","n":2,"best_of":2.0}""",
             """{"model":"talker","prompt":""}""",
+            """{"model":"talker","prompt":null}""",
+            """{"model":"talker"}""",
+            """{"model":"talker","prompt":"a","n":2,"best_of":2.0}""",
             """{"model":"talker","prompt":"\u0000\ud83d\ude00\uffff","max_tokens":5.0,"seed":-1,"stop":null,"temperature":0e5}""",
             """{"model":"talker","prompt":"a","of_some_other_server":{"a":[]},"seed":-9223372036854775808,"logit_bias":{"7":-100,"8":1.5}}""",
         })

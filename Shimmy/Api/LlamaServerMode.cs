@@ -135,6 +135,12 @@ internal sealed record LlamaServerMode
             throw ApiException.BadField("model", "is not loaded; POST /models/load loads it");
     }
 
+    /// <summary>The options of an answer to a prompt: where that has no token at all, llama-server generates nothing.</summary>
+    public GenerationOptions OptionsFor(Prompt prompt, ModelFacts facts, GenerationOptions options) =>
+        IsOn && !facts.AddsBos && prompt is { Tokens: null, Media.Count: 0 } && prompt.Parts is [{ Text: "" }]
+            ? options with { MaxTokens = 0 }
+            : options;
+
     /// <summary>The mode of the server that a request came to.</summary>
     public static LlamaServerMode Of(HttpContext context) => context.RequestServices.GetService<LlamaServerMode>() ?? Default;
 

@@ -196,6 +196,9 @@ internal sealed class WorkerHost(FrameReader incoming, FrameWriter outgoing) : I
             throw TooLong(beyond, "more than ");
         var client = model.Spec.SharingClient(request.Place.Client);
         var prompt = model.Vocabulary.Tokenize(OfClient(request.Prompt, client), model.Projector, out var media);
+        // A text of nothing, to a vocabulary that puts no token in front: the beginning of a document.
+        if (prompt.Count == 0 && request.Prompt is { Tokens: null, Parts.Count: > 0 } && model.Vocabulary.Beginning is >= 0 and var first)
+            prompt.Add(first);
         if (prompt.Count == 0)
             throw new EngineException(EngineFailure.InvalidRequest, "the prompt is empty") { Option = "prompt" };
         if (prompt.Count >= model.ContextLength)

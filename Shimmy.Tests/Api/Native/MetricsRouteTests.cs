@@ -22,7 +22,7 @@ public sealed partial class MetricsRouteTests
         await server.AnswerAsync("api/generate", Ask);
         await server.AnswerAsync("v1/completions", Ask);
         await server.AnswerAsync("v1/completions", Ask);
-        (await server.PostAsync("v1/completions", "{}")).Dispose();
+        (await server.PostAsync("v1/completions", "{\"prompt\":5}")).Dispose();
         (await server.PostAsync("v1/completions", """{"model":"nobody","prompt":"?"}""")).Dispose();
         for (var i = 0; i < 20; i++)
             (await server.Client.GetAsync($"nowhere/{i}")).Dispose();

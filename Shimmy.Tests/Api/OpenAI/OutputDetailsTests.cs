@@ -1,6 +1,7 @@
 using System.Net;
 using System.Text.Json;
 using Shimmy.Engine;
+using Shimmy.Tests.Fixtures;
 using Shimmy.Tests.Fixtures.Models;
 using Shimmy.Tests.Fixtures.Servers;
 
@@ -41,6 +42,25 @@ public sealed class OutputDetailsTests
         var top = answered.GetProperty("logprobs").GetProperty("top_logprobs");
         for (var i = 0; i < 8; i++)
             Assert.AreEqual(before[i]!.Value, top[i].EnumerateObject().Max(one => one.Value.GetDouble()), 1e-6);
+    }
+
+    [TestMethod]
+    [TestCategory("Worker")]
+    [DataRow(true)]
+    [DataRow(false)]
+    public async Task An_empty_prompt_is_the_beginning_of_a_document(bool addsBos)
+    {
+        using var folder = new TemporaryFolder();
+        RandomModel.Write(folder["talker.gguf"], new RandomModelShape { Says = "hello", AddsBos = addsBos });
+        await using var server = await ServerFixture.StartAsync(WorkerFixture.NewEngine(),
+            entry => new ModelSpec { Name = entry.Name, Path = entry.Path, Threads = 1 }, null, null, ["talker"], _ => folder["talker.gguf"]);
+
+        foreach (var prompt in new[] { "", ",\"prompt\":null", ",\"prompt\":\"\"" })
+        {
+            var answer = JsonElement.Parse(await server.AnswerAsync(Route, $$"""{"model":"talker","max_tokens":4{{prompt}}}"""));
+            Assert.AreEqual(" hello", answer.GetProperty("choices")[0].GetProperty("text").GetString());
+            Assert.AreEqual(1, answer.GetProperty("usage").GetProperty("prompt_tokens").GetInt32());
+        }
     }
 
     [TestMethod]

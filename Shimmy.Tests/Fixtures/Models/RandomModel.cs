@@ -116,7 +116,7 @@ internal static class RandomModel
             .Add("tokenizer.ggml.bos_token_id", (uint)Bos)
             .Add("tokenizer.ggml.eos_token_id", (uint)Eos)
             .Add("tokenizer.ggml.unknown_token_id", (uint)Unknown)
-            .Add("tokenizer.ggml.add_bos_token", true)
+            .Add("tokenizer.ggml.add_bos_token", shape.AddsBos)
             .Add("tokenizer.ggml.add_eos_token", false);
         if (shape.ChatTemplate is { } template)
             writer.Add("tokenizer.chat_template", template);

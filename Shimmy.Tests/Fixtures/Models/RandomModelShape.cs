@@ -52,6 +52,9 @@ internal sealed record RandomModelShape
     /// </summary>
     public string? Says { get; init; }
 
+    /// <summary>Whether texts begin with the token of their beginning.</summary>
+    public bool AddsBos { get; init; } = true;
+
     /// <summary>Further metadata, written last.</summary>
     public IReadOnlyDictionary<string, GgufValue> Metadata { get; init; } = new Dictionary<string, GgufValue>();
 

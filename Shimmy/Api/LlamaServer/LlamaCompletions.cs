@@ -49,7 +49,7 @@ internal static class LlamaCompletions
             var text = await prompt.TextReadByAsync(model, context.RequestAborted);
             for (var i = 0; i < request.Choices; i++)
             {
-                var options = request.Options.ForChoice(i);
+                var options = mode.OptionsFor(prompt, model.Facts, request.Options.ForChoice(i));
                 var answer = new LlamaAnswer(new LlamaOutline(lease.Entry.Name, model.Facts, request), runs.Count, text);
                 runs.Add(new LlamaRun(new CompletionRequest { Prompt = prompt, Options = options, Grammar = request.Grammar }, answer));
             }

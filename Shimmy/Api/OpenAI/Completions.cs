@@ -22,13 +22,14 @@ internal static class Completions
         using var body = document;
         // Read first: a request that is wrong loads no model.
         var logger = ModelResolver.LoggerOf(context);
-        var request = CompletionRequestBody.Read(fields, logger, LlamaServerMode.Of(context));
+        var mode = LlamaServerMode.Of(context);
+        var request = CompletionRequestBody.Read(fields, logger, mode);
         using var lease = await ModelResolver.AcquireAsync(context, ModelRequest.Read(fields));
         var name = lease.Entry.Name;
         request = request.WithDefaultsOf(lease);
         var id = Answer.NewId("cmpl-");
         var created = DateTimeOffset.UtcNow.ToUnixTimeSeconds();
-        var runs = await RunsAsync(lease.Model, request, context.RequestAborted);
+        var runs = await RunsAsync(lease.Model, request, mode, context.RequestAborted);
         var cache = CacheControl.Use(context);
         if (request.Stream)
         {
@@ -53,7 +54,8 @@ internal static class Completions
     }
 
     // One for each choice: n for the first prompt, n for the second …
-    private static async Task<Run[]> RunsAsync(ILoadedModel model, CompletionRequestBody request, CancellationToken cancellation)
+    private static async Task<Run[]> RunsAsync(
+        ILoadedModel model, CompletionRequestBody request, LlamaServerMode mode, CancellationToken cancellation)
     {
         var runs = new List<Run>();
         foreach (var prompt in request.Prompts)
@@ -61,7 +63,7 @@ internal static class Completions
             var echo = request.Echo ? await EchoAsync(model, prompt, request, cancellation) : "";
             for (var i = 0; i < request.Choices; i++)
             {
-                var options = request.Options.ForChoice(i);
+                var options = mode.OptionsFor(prompt, model.Facts, request.Options.ForChoice(i));
                 runs.Add(new Run(echo, new CompletionRequest { Prompt = prompt, Options = options, Grammar = request.Grammar }));
             }
         }

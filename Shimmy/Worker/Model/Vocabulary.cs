@@ -255,6 +255,9 @@ internal sealed class Vocabulary
         return WithEos(tokens, addEos: true);
     }
 
+    /// <summary>The token that a text begins with that has nothing in front of it; negative where there is none.</summary>
+    public int Beginning => Bos >= 0 ? Bos : End;
+
     // What closes a text: EOS, or the separator of vocabularies that have no other end.
     private int End => Eos >= 0 ? Eos : Native.Separator;
 
