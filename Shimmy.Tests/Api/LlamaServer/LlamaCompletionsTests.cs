@@ -412,6 +412,55 @@ public sealed class LlamaCompletionsTests
         CollectionAssert.AreEqual(new[] { SamplerKind.TopK, SamplerKind.TopP, SamplerKind.Infill }, options.Samplers!.ToArray());
     }
 
+    [TestMethod]
+    public async Task What_has_no_token_is_empty()
+    {
+        var asked = new List<GenerationOptions>();
+        var mode = new LlamaServerMode { IsOn = true };
+        mode.Loading.SetResult();
+        var engine = new ScriptedEngine
+        {
+            Answer = (_, request) =>
+            {
+                asked.Add(request.Options);
+                return ["a"];
+            },
+        };
+        var facts = engine.Facts;
+        engine.Facts = spec => facts(spec) with { VocabularySize = 100 };
+        await using var server = await ServerFixture.StartAsync(engine, new ServerOptions { LlamaServer = mode });
+
+        Assert.AreEqual("{\"tokens\":[]}", await server.AnswerAsync("tokenize", "{}"));
+        Assert.AreEqual("{\"content\":\"\"}", await server.AnswerAsync("detokenize", "{}"));
+        foreach (var (route, body) in new[] { ("completion", "{\"prompt\":\"\"}"), ("v1/completions", "{\"prompt\":\"\"}"), ("v1/completions", "{}") })
+        {
+            await server.AnswerAsync(route, body);
+            Assert.AreEqual(0, asked[^1].MaxTokens, route);
+        }
+        await server.AnswerAsync("completion", "{\"prompt\":\"a\"}");
+        Assert.AreNotEqual(0, asked[^1].MaxTokens);
+    }
+
+    [TestMethod]
+    public async Task Texts_and_tokens_are_tokenized_together()
+    {
+        var engine = new ScriptedEngine { Tokens = prompt => [.. prompt.AddBos ? [1] : (int[])[], 40 + prompt.Parts[0].Text.Length] };
+        var facts = engine.Facts;
+        engine.Facts = spec => facts(spec) with { VocabularySize = 100 };
+        await using var server = await ServerFixture.StartAsync(engine);
+
+        Assert.AreEqual("{\"tokens\":[1,42,7,41]}",
+            await server.AnswerAsync("tokenize", """{"model":"talker","content":["ab",7,"c"],"add_special":true}"""));
+        Assert.AreEqual("{\"tokens\":[7,41]}",
+            await server.AnswerAsync("tokenize", """{"model":"talker","content":[7,"c"],"add_special":true}"""));
+        foreach (var (content, field) in new[] { ("[\"a\",100]", "content[1]"), ("[{}]", "content[0]"), ("[1.5]", "content[0]") })
+        {
+            using var refused = await server.PostAsync("tokenize", $$"""{"model":"talker","content":{{content}}}""");
+            Assert.AreEqual(HttpStatusCode.BadRequest, refused.StatusCode);
+            Assert.Contains(field, await refused.Content.ReadAsStringAsync());
+        }
+    }
+
     private static readonly (string Route, string Body)[] Whole =
     [
         ("completion",
