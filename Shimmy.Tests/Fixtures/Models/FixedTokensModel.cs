@@ -46,7 +46,7 @@ internal sealed class FixedTokensModel(IReadOnlyList<byte[]> pieces, FinishReaso
 
     public Task<Embedding> EmbedAsync(EmbeddingRequest request, CancellationToken cancellation) => throw new NotSupportedException();
 
-    public Task<IReadOnlyList<int>> TokenizeAsync(Prompt prompt, CancellationToken cancellation) => throw new NotSupportedException();
+    public Task<IReadOnlyList<int>> TokenizeAsync(Prompt prompt, CancellationToken cancellation) => Task.FromResult<IReadOnlyList<int>>([1]);
 
     public Task<ReadOnlyMemory<byte>> DetokenizeAsync(IReadOnlyList<int> tokens, CancellationToken cancellation) =>
         throw new NotSupportedException();
