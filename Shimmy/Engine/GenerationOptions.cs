@@ -95,10 +95,10 @@ public sealed record GenerationOptions
 
     /// <summary>
     /// Whether chance has no part in an answer: temperature 0 leaves one token to draw, unless the request's own order has no such stage,
-    /// or a range around it may raise it.
+    /// or a range around it raises it, which counts where all stages stand in the chain.
     /// </summary>
-    public bool HasNoChance => Temperature <= 0 && DynamicTemperatureRange <= 0 && !DrawsByXtc
-        && Samplers?.Contains(SamplerKind.Temperature) != false;
+    public bool HasNoChance => Temperature <= 0 && !DrawsByXtc && Samplers?.Contains(SamplerKind.Temperature) != false
+        && (DynamicTemperatureRange <= 0 || this is { Samplers: null, MinKeep: <= 0, AfterSampling: false });
 
     /// <summary>
     /// Whether each token is the most likely one that penalties and DRY leave, whatever the stages say that only narrow or weigh a choice
