@@ -187,6 +187,12 @@ public sealed class FleetTests
         {
             ("base", null), ("second", null), ("sql", "base"), ("base/both", "base"), ("second/both", "second"), ("second/base", "second"),
         }, models);
+        foreach (var (name, adapter) in new[] { ("base", null), ("sql", "sql"), ("base/both", "base/both") })
+        {
+            var status = await server.JsonAsync($"api/models/{name}/status");
+            Assert.AreEqual(("base", adapter), (status.GetProperty("model").GetString(),
+                status.TryGetProperty("adapter", out var told) ? told.GetString() : null));
+        }
         foreach (var (path, body) in new[]
         {
             ("v1/chat/completions", """{"model":"NAME","messages":[{"role":"user","content":"?"}]}"""),

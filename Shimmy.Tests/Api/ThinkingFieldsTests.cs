@@ -66,11 +66,11 @@ public sealed class ThinkingFieldsTests
         mode.Loading.SetResult();
         await using var server =
             await ServerFixture.StartAsync(Thinking(false, text => prompt = text), new ServerOptions { LlamaServer = mode });
-        foreach (var (route, ask) in Routes[..3])
+        foreach (var (route, ask) in Routes)
         {
-            await server.AnswerAsync(route, $$"""{"reasoning_effort":"high",{{ask}}}""");
+            await server.AnswerAsync(route, $$"""{"reasoning_effort":"high","stream":false,{{ask}}}""");
             Assert.EndsWith("answers", prompt, route);
-            await server.AnswerAsync(route, $$"""{"enable_thinking":true,{{ask}}}""");
+            await server.AnswerAsync(route, $$"""{"enable_thinking":true,"stream":false,{{ask}}}""");
             Assert.EndsWith("thinks", prompt, route);
         }
     }

@@ -133,7 +133,10 @@ internal static class ModelResolver
         UnknownModel = name,
     };
 
-    // The adapter that a name means; null where it means none, or a model has it.
+    /// <summary>The adapter that a name means; null where it means none, or a model has it.</summary>
+    public static AdapterModel? AdapterOf(HttpContext context, string name) =>
+        AdapterOf(context, context.RequestServices.GetRequiredService<ModelRegistry>(), name);
+
     private static AdapterModel? AdapterOf(HttpContext context, ModelRegistry registry, string name) =>
         registry.Find(name) is { WhyUnloadable: null } model && Is(model.Name, name)
             ? null

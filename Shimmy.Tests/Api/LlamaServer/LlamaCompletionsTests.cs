@@ -432,13 +432,15 @@ public sealed class LlamaCompletionsTests
 
         Assert.AreEqual("{\"tokens\":[]}", await server.AnswerAsync("tokenize", "{}"));
         Assert.AreEqual("{\"content\":\"\"}", await server.AnswerAsync("detokenize", "{}"));
-        foreach (var (route, body) in new[] { ("completion", "{\"prompt\":\"\"}"), ("v1/completions", "{\"prompt\":\"\"}"), ("v1/completions", "{}") })
+        foreach (var (route, body) in new[] { ("completion", "{\"prompt\":\"\"}"), ("v1/completions", "{\"prompt\":\"\"}") })
         {
             await server.AnswerAsync(route, body);
             Assert.AreEqual(0, asked[^1].MaxTokens, route);
         }
         await server.AnswerAsync("completion", "{\"prompt\":\"a\"}");
         Assert.AreNotEqual(0, asked[^1].MaxTokens);
+        using var refused = await server.PostAsync("v1/completions", "{}");
+        Assert.AreEqual(HttpStatusCode.BadRequest, refused.StatusCode);
     }
 
     [TestMethod]

@@ -26,7 +26,8 @@ public sealed class ServerClientTests
         await using var server = await ServerFixture.StartAsync(new ScriptedEngine(), registry);
         using var client = new ServerClient(server.Client.BaseAddress!, null);
 
-        foreach (var name in new[] { "talker", "TALKER:latest", "gpt-5", folder["talker.gguf"] })
+        File.CreateSymbolicLink(folder["link.gguf"], folder["talker.gguf"]);
+        foreach (var name in new[] { "talker", "TALKER:latest", "gpt-5", folder["talker.gguf"], folder["link.gguf"] })
             Assert.AreEqual("talker", await client.NameOfAsync(name, CancellationToken.None), name);
         Assert.IsNull(await client.NameOfAsync("walker", CancellationToken.None));
     }

@@ -15,7 +15,7 @@ internal static class Generate
         var (document, fields) = await RequestFields.ReadAsync(context.Request, context.RequestAborted);
         using var body = document;
         GenerateRequestBody.NoteFields(context, fields);
-        var request = GenerateRequestBody.Read(fields, ModelResolver.LoggerOf(context));
+        var request = GenerateRequestBody.Read(fields, ModelResolver.LoggerOf(context), LlamaServerMode.Of(context));
         using var lease = await ModelResolver.AcquireAsync(context, ModelRequest.Read(fields));
         var name = lease.Entry.Name;
         var events = request.Run(lease, CacheControl.Use(context), MediaFields.LoaderOf(context), context.RequestAborted,

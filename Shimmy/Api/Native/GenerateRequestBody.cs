@@ -28,7 +28,8 @@ internal sealed record GenerateRequestBody(Prompt? Prompt, ChatRequest? Chat, Ge
     /// <summary>Reads the body; throws <see cref="ApiException"/> naming the field that is wrong.</summary>
     /// <param name="fields">The body.</param>
     /// <param name="logger">Learns what was left out.</param>
-    public static GenerateRequestBody Read(RequestFields fields, ILogger? logger = null)
+    /// <param name="mode">What the server was started as.</param>
+    public static GenerateRequestBody Read(RequestFields fields, ILogger? logger = null, LlamaServerMode? mode = null)
     {
         var prompt = fields.Text("prompt");
         var messages = fields.List("messages");
@@ -51,7 +52,7 @@ internal sealed record GenerateRequestBody(Prompt? Prompt, ChatRequest? Chat, Ge
         }
         // A picture or sound has its place by the chat template alone.
         var isChat = messages is not null || system is not null || media.Count > 0;
-        var thinking = isChat ? ThinkingFields.Read(fields, options.MaxTokens) : null;
+        var thinking = isChat ? ThinkingFields.Read(fields, options.MaxTokens, infers: mode is not { IsOn: true }) : null;
         UnreadFields.Check(fields, logger);
         if (!isChat)
             return new GenerateRequestBody(Prompt.FromText(prompt!), null, options, grammar, stream);

@@ -109,7 +109,7 @@ internal static partial class GenerateSocket
                 if (IsCancel(message))
                     throw new ApiException(400, "cancel: no request is running on this socket", field: "cancel");
                 GenerateRequestBody.NoteFields(context, fields);
-                var request = GenerateRequestBody.Read(fields, ModelResolver.LoggerOf(context));
+                var request = GenerateRequestBody.Read(fields, ModelResolver.LoggerOf(context), LlamaServerMode.Of(context));
                 using var lease = await ModelResolver.AcquireAsync(context, ModelRequest.Read(fields), cancellation);
                 await SendAnswerAsync(lease.Entry.Name,
                     request.Run(lease, CacheControl.Use(context), MediaFields.LoaderOf(context), cancellation,

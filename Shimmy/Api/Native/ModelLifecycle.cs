@@ -61,7 +61,8 @@ internal static class ModelLifecycle
     {
         var entry = await FindAsync(context);
         var need = entry.WhyUnloadable is null ? await ResidencyOf(context).NeedOfAsync(entry, context.RequestAborted) : null;
-        await WriteStatusAsync(context, entry, need?.Bytes);
+        await WriteStatusAsync(context, entry, need?.Bytes,
+            ModelResolver.AdapterOf(context, ModelResolver.NameInPath(context, "name"))?.Name);
     }
 
     private static async Task<ModelEntry> FindAsync(HttpContext context, bool pulls = false)
@@ -111,13 +112,16 @@ internal static class ModelLifecycle
         bool Asks(string option) => fields.Find(TuningOption.FieldOf(option)) is { ValueKind: not JsonValueKind.False };
     }
 
-    private static Task WriteStatusAsync(HttpContext context, ModelEntry entry, long? needs = null)
+    private static Task WriteStatusAsync(HttpContext context, ModelEntry entry, long? needs = null, string? adapter = null)
     {
         var resident = ResidencyOf(context).Find(entry.Name);
         return JsonResponse.WriteAsync(context, json =>
         {
             json.WriteStartObject();
             json.WriteString("model", entry.Name);
+            // What was asked for, where that is one of the model's.
+            if (adapter is not null)
+                json.WriteString("adapter", adapter);
             json.WriteBoolean("loaded", resident?.Model is not null);
             json.WriteString("status", StatusOf(resident));
             NativeJson.WriteFormat(json, ResidencyOf(context).ConversionOf(entry));

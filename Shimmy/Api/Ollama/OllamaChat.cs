@@ -23,7 +23,7 @@ internal static class OllamaChat
         var call = OllamaCall.Read(RequestContext.Of(context), fields, logger);
         var request = fields.List("messages") is { Count: > 0 } ? ChatMessages.Read(fields) : [];
         var tools = ToolFields.Read(fields, logger);
-        var thinking = ThinkingFields.Read(fields, call.Options.Sampling.MaxTokens);
+        var thinking = ThinkingFields.Read(fields, call.Options.Sampling.MaxTokens, infers: !LlamaServerMode.Of(context).IsOn);
         var top = TokenProbabilities.Read(fields, needsFlag: false);
         var chat = new ChatRequest
         {

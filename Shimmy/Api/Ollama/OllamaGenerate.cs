@@ -30,7 +30,7 @@ internal static class OllamaGenerate
         RequestContext.Of(context).ConversationField = "prompt";
         var logger = ModelResolver.LoggerOf(context);
         var call = OllamaCall.Read(RequestContext.Of(context), fields, logger);
-        var request = GenerateBody.Read(fields, call, logger);
+        var request = GenerateBody.Read(fields, call, logger, LlamaServerMode.Of(context));
         if (request.Prompt.Length == 0)
         {
             var done = await call.MoveAsync(context);
@@ -72,7 +72,7 @@ internal sealed record GenerateBody(string Prompt, string? Suffix, bool Raw, Cha
     public int? Top { get; private init; }
 
     /// <summary>Reads the body; throws <see cref="ApiException"/> naming the field that is wrong.</summary>
-    public static GenerateBody Read(RequestFields fields, OllamaCall call, ILogger logger)
+    public static GenerateBody Read(RequestFields fields, OllamaCall call, ILogger logger, LlamaServerMode mode)
     {
         var prompt = fields.Text("prompt") ?? "";
         var suffix = fields.Text("suffix") is { Length: > 0 } behind ? behind : null;
@@ -96,7 +96,7 @@ internal sealed record GenerateBody(string Prompt, string? Suffix, bool Raw, Cha
             }
         }
 
-        var thinking = ThinkingFields.Read(fields, call.Options.Sampling.MaxTokens);
+        var thinking = ThinkingFields.Read(fields, call.Options.Sampling.MaxTokens, infers: !mode.IsOn);
         var user = new ChatMessage { Role = "user", Content = [.. images, new ContentPart(prompt)] };
         var body = new GenerateBody(prompt, suffix, raw, new ChatRequest
         {

@@ -35,8 +35,8 @@ internal sealed record CompletionRequestBody(IReadOnlyList<Prompt> Prompts, Gram
     public static CompletionRequestBody Read(RequestFields fields, ILogger? logger = null, LlamaServerMode? mode = null)
     {
         mode ??= LlamaServerMode.Default;
-        // OpenAI: without one, the answer is the beginning of a document.
-        var prompts = fields.Has("prompt") ? PromptInputs.Read(fields, "prompt") : [Prompt.FromText("")];
+        // OpenAI: without one, the answer is the beginning of a document. llama-server requires one.
+        var prompts = fields.Has("prompt") || mode.IsOn ? PromptInputs.Read(fields, "prompt") : [Prompt.FromText("")];
         var stream = fields.Flag("stream") ?? false;
         var suffix = fields.Find("suffix") is { } given ? RequestFields.TextOf(given, "suffix") : null;
         if (suffix?.Length > 0 && prompts.Any(prompt => prompt.Tokens is not null))

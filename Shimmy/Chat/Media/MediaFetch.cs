@@ -189,8 +189,11 @@ internal sealed class MediaFetches(MediaFetch fetch, CancellationToken cancellat
         try
         {
             var file = await fetch.GetAsync(url, cancellation, limit.Token).ConfigureAwait(false);
-            if ((_kept += file.Length) <= MostKept)
+            if (_kept + file.Length <= MostKept)
+            {
+                _kept += file.Length;
                 _known[url.OriginalString] = file;
+            }
             return file;
         }
         catch (FormatException e)

@@ -125,7 +125,7 @@ internal static class UnpackedProgram
         {
             return GgufPlace.Of(path).IsPart;
         }
-        catch (IOException)
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
             return false;
         }

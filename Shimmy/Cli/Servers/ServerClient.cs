@@ -145,23 +145,26 @@ internal sealed class ServerClient : IDisposable
     }
 
     /// <summary>
-    /// The server's own name of the model that a user means by a name, in any spelling, by an alias or by its path; null where the server
-    /// has none.
+    /// The server's own name of the model or adapter that a user means by a name, in any spelling, by an alias or by a model's path; null
+    /// where the server has none.
     /// </summary>
     public async Task<string?> NameOfAsync(string model, CancellationToken cancellation)
     {
-        var path = SingleFile.IsPath(model) ? Path.TrimEndingDirectorySeparator(Path.GetFullPath(model)) : null;
         try
         {
-            using var answer = await AskAsync(
-                HttpMethod.Get, path is null ? $"api/models/{Outbound.PathOf(model)}/status" : "api/models", cancellation);
-            if (path is null)
-                return answer.RootElement.GetProperty("model").GetString();
-            var found = answer.RootElement.GetProperty("models").EnumerateArray()
-                .FirstOrDefault(known => known.GetProperty("path").ValueEquals(path));
-            return found.ValueKind == JsonValueKind.Undefined ? null : found.GetProperty("name").GetString();
+            if (SingleFile.IsPath(model))
+            {
+                var path = RealPath.Of(model);
+                using var all = await AskAsync(HttpMethod.Get, "api/models", cancellation);
+                var found = all.RootElement.GetProperty("models").EnumerateArray()
+                    .FirstOrDefault(known => RealPath.Of(known.GetProperty("path").GetString()!) == path);
+                if (found.ValueKind != JsonValueKind.Undefined)
+                    return found.GetProperty("name").GetString();
+            }
+            using var answer = await AskAsync(HttpMethod.Get, $"api/models/{Outbound.PathOf(model)}/status", cancellation);
+            return answer.RootElement.GetProperty(answer.RootElement.TryGetProperty("adapter", out _) ? "adapter" : "model").GetString();
         }
-        catch (CommandException)
+        catch (Exception e) when (e is CommandException or IOException)
         {
             return null;
         }
