@@ -38,6 +38,8 @@ public sealed class SchemaCompilerTests
     [DataRow("""{"type":"array","items":{"$ref":"#"}}""", """[]|[[],[[]]]""", """[1]|{}""")]
     [DataRow("""{"type":"integer","minimum":-7,"maximum":13,"multipleOf":5}""", """-5|0|5|10""", """-10|1|13|15|-0""")]
     [DataRow("""{"type":"integer","minimum":0,"exclusiveMaximum":30,"allOf":[{"multipleOf":5},{"multipleOf":2},{"multipleOf":0.5}]}""", """0|10|20""", """5|2|30""")]
+    [DataRow("""{"type":"integer","maximum":5,"anyOf":[{"minimum":0},{"minimum":1e19}]}""", """0|5""", """-1|6""")]
+    [DataRow("""{"type":"integer","maximum":5,"multipleOf":5,"anyOf":[{"minimum":0},{"minimum":1e19}]}""", """0|5""", """-5|1""")]
     [DataRow("""{"type":"integer","multipleOf":1}""", """0|-17""", """1.5""")]
     [DataRow("""{"type":"integer","minimum":-9000000000,"maximum":9000000000,"multipleOf":9000000000000000000}""", """0""", """9000000000""")]
     [DataRow("""{"type":"number","enum":[1,1.5,2,2.25],"multipleOf":0.5}""", """1|1.5|2""", """2.25""")]

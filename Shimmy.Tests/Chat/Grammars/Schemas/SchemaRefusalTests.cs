@@ -14,6 +14,10 @@ public sealed class SchemaRefusalTests
 {
     [TestMethod]
     [DataRow("""{"type":"object","properties":{"a":{"type":"number","multipleOf":0}}}""", "/properties/a", "multipleOf must be a number above 0")]
+    [DataRow("""{"type":"integer","minimum":1e20,"maximum":5}""", "", "no value satisfies this schema")]
+    [DataRow("""{"type":"integer","minimum":0,"exclusiveMaximum":-1e20}""", "", "no value satisfies this schema")]
+    [DataRow("""{"type":"integer","minimum":1e20,"maximum":5,"multipleOf":3}""", "", "no value satisfies this schema")]
+    [DataRow("""{"type":"integer","minimum":9,"maximum":5,"multipleOf":3}""", "", "no value satisfies this schema")]
     [DataRow("""{"not":{"type":"string"}}""", "", "not cannot be expressed")]
     [DataRow("""{"type":"integer","if":{"minimum":1},"then":{"maximum":5}}""", "", "if (if, then, else) cannot")]
     [DataRow("""{"type":"array","items":{"type":"array","uniqueItems":true}}""", "/items", "uniqueItems cannot")]

@@ -38,8 +38,11 @@ internal static class WholeNumberRange
     public static bool TryMultiples(IReadOnlyList<SchemaNode> steps, NumberBounds bounds, out Fragment found)
     {
         found = Fragment.Nothing;
-        if (bounds is not { LeastWhole: >= -Farthest and var least, GreatestWhole: <= Farthest and var most })
+        if (steps.Count == 0 || bounds is not
+            { LeastWhole: >= -Farthest and <= Farthest and var least, GreatestWhole: >= -Farthest and <= Farthest and var most })
+        {
             return false;
+        }
         var (low, high, widest) = ((long)least, (long)most, 0L);
         foreach (var step in steps)
         {
