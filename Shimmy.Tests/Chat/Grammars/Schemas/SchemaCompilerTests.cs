@@ -190,6 +190,11 @@ public sealed class SchemaCompilerTests
     [DataRow("""{"$id":"urn:example:root","type":"array","items":{"$ref":"urn:example:root#n"},"$defs":{"x":{"$anchor":"n","type":"integer"}}}""", """[1]""", """["x"]""")]
     [DataRow("""{"$ref":"leaf","$defs":{"x":{"$id":"leaf","$ref":"#/$defs/y","$defs":{"y":{"type":"integer"}}},"y":{"type":"null"}}}""", """1""", """null""")]
     [DataRow("""{"$ref":"leaf","$defs":{"x":{"$id":"leaf","$ref":"#/$defs/y"},"y":{"type":"integer"}}}""", """1""", """null""")]
+    [DataRow("""{"$ref":"#n","default":{"$anchor":"n","type":"null"},"examples":[{"$anchor":"n","type":"null"}],"$defs":{"a":{"$anchor":"n","type":"integer"}}}""", """1""", """null""")]
+    [DataRow("""{"$ref":"#n","x":{"const":{"$anchor":"n","type":"null"},"enum":[{"$anchor":"n","type":"null"}],"example":{"a":{"$anchor":"n"}}},"$defs":{"a":{"$anchor":"n","type":"integer"}}}""", """1""", """null""")]
+    [DataRow("""{"$ref":"#n","$defs":{"default":{"$anchor":"n","type":"integer"}}}""", """1""", """null""")]
+    [DataRow("""{"$ref":"#n","$defs":{"x":{"properties":{"const":{"$anchor":"n","type":"integer"}}}}}""", """1""", """null""")]
+    [DataRow("""{"$ref":"#n","$defs":{"$anchor":"n","a":{"$anchor":"n","type":"integer"}}}""", """1""", """null""")]
     public void A_reference_is_found_by_the_names_that_schemas_of_the_document_have(string schema, string yes, string no)
     {
         var matcher = new GrammarMatcher(Compile(schema));
@@ -198,5 +203,18 @@ public sealed class SchemaCompilerTests
         Assert.IsFalse(matcher.Accepts(no.Trim()));
         Assert.IsNull(conformance.ProblemOf(yes));
         Assert.Contains("must be of type", conformance.ProblemOf(no)!);
+    }
+
+    [TestMethod]
+    public void A_schema_of_patternProperties_has_names_of_its_own()
+    {
+        var schema = JsonElement.Parse(
+            """{"type":"object","patternProperties":{"^a":{"$id":"leaf","$ref":"#n","$defs":{"y":{"$anchor":"n","type":"integer"}}}}}""");
+
+        var grammar = AnswerGrammar.AsFarAsPossible(schema);
+
+        Assert.IsTrue(new GrammarMatcher(grammar.Text).Accepts("""{"a":1}"""));
+        Assert.IsNull(grammar.ProblemOf!("""{"a":1}"""));
+        Assert.Contains("must be of type", grammar.ProblemOf("""{"a":"x"}""")!);
     }
 }

@@ -152,6 +152,23 @@ public sealed class SchemaRefusalTests
     }
 
     [TestMethod]
+    public void A_reference_takes_memory_by_the_size_of_the_schema()
+    {
+        var name = new string('n', 20_000);
+        var numbers = string.Join(',', Enumerable.Repeat("1", 40_000));
+        var anchors = string.Join(',', Enumerable.Range(0, 5000).Select(i => $$"""{"$anchor":"a{{i}}"}"""));
+        foreach (var reference in new[] { "#/$defs/a", "#n" })
+        {
+            var schema = JsonElement.Parse($$$"""
+                {"$id":"{{{name}}}","$ref":"{{{reference}}}","$defs":{"a":{"$anchor":"n","type":"null"}},"x":{"{{{name}}}":[{{{numbers}}}],"y":{"{{{name}}}":[{{{anchors}}}]} } }
+                """);
+            var before = GC.GetAllocatedBytesForCurrentThread();
+            AnswerGrammar.OfSchema(schema);
+            Assert.IsLessThan(30_000_000, GC.GetAllocatedBytesForCurrentThread() - before, reference);
+        }
+    }
+
+    [TestMethod]
     public void Mutated_schemas_compile_or_are_refused()
     {
         string[] words =

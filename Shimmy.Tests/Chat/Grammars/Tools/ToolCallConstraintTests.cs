@@ -123,6 +123,23 @@ public sealed class ToolCallConstraintTests
                 () => new ToolArguments(new GrammarBuilder()).Arguments(Tool("f", """{"type":"string"}"""))).Message);
     }
 
+    [TestMethod]
+    public void Names_of_a_tools_schema_are_read_once_for_all_its_properties()
+    {
+        var properties = string.Join(',', Enumerable.Range(0, 200).Select(i => $$"""
+            "p{{i}}":{"$ref":"#n"}
+            """));
+        var others = string.Join(',', Enumerable.Range(0, 2000).Select(i => $$"""
+            "o{{i}}":{"$anchor":"a{{i}}"}
+            """));
+        var tool = Tool("f", $$"""{"type":"object","properties":{{{properties}} },"$defs":{"a":{"$anchor":"n","type":"null"},{{others}} } }""");
+
+        var before = GC.GetAllocatedBytesForCurrentThread();
+        Matcher(ToolTemplates.Coder, [tool], parallel: false);
+
+        Assert.IsLessThan(50_000_000, GC.GetAllocatedBytesForCurrentThread() - before);
+    }
+
     private static ToolDefinition Tool(string name, string parameters) => new(name, null, JsonElement.Parse(parameters));
 
     private static GrammarMatcher Matcher(ToolCallSyntax syntax, ToolDefinition[] tools, bool parallel) =>

@@ -26,12 +26,12 @@ internal sealed class SchemaCompiler
     private readonly Dictionary<string, Fragment> _rules = [];
     private readonly Queue<(IReadOnlyList<SchemaNode> Together, Fragment Rule)> _waiting = [];
 
-    private SchemaCompiler(GrammarBuilder builder, JsonRules json, SchemaNode root, JsonElement document, SchemaOptions options)
+    private SchemaCompiler(GrammarBuilder builder, JsonRules json, SchemaNode root, SchemaReferences references, SchemaOptions options)
     {
         _builder = builder;
         _options = options;
         _root = root;
-        _cases = new SchemaNormalizer(document, options, _leftOut);
+        _cases = new SchemaNormalizer(references, options, _leftOut);
         Json = json;
     }
 
@@ -49,15 +49,15 @@ internal sealed class SchemaCompiler
     {
         if (options.Strict)
             StrictRules.Check(schema);
-        return Compile(builder, json, new SchemaNode(schema, ""), schema, name, options, out leftOut, objectsOnly);
+        return Compile(builder, json, new SchemaNode(schema, ""), new SchemaReferences(schema), name, options, out leftOut, objectsOnly);
     }
 
-    /// <summary>The same for a schema inside a document, whose references may point into all of it.</summary>
+    /// <summary>The same for a schema inside a document, into all of which its references may point.</summary>
     public static Fragment Compile(
-        GrammarBuilder builder, JsonRules json, SchemaNode root, JsonElement document, string name, SchemaOptions options,
+        GrammarBuilder builder, JsonRules json, SchemaNode root, SchemaReferences references, string name, SchemaOptions options,
         out IReadOnlyList<string> leftOut, bool objectsOnly = false)
     {
-        var compiler = new SchemaCompiler(builder, json, root, document, options);
+        var compiler = new SchemaCompiler(builder, json, root, references, options);
         leftOut = compiler._leftOut;
         try
         {

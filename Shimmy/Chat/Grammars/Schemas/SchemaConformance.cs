@@ -198,8 +198,8 @@ internal sealed class SchemaConformance(JsonElement schema)
             case "patternProperties":
                 foreach (var pattern in wanted.EnumerateObject())
                 {
-                    if (Members(value, member => Matches(pattern.Name, member.Name) ? node.Child(pattern.Value, keyword) : null,
-                        at, seen, depth) is { } problem)
+                    var own = node.Child(pattern.Value, keyword, pattern.Name);
+                    if (Members(value, member => Matches(pattern.Name, member.Name) ? own : null, at, seen, depth) is { } problem)
                     {
                         return problem;
                     }

@@ -109,7 +109,8 @@ internal static class SchemaKeywords
             && patterns.GetPropertyCount() > 0)
         {
             additional = patterns.GetPropertyCount() == 1 && additional is null or { AllowsNone: true }
-                ? node.Child(patterns.EnumerateObject().First().Value, "patternProperties")
+                && patterns.EnumerateObject().First() is var only
+                ? node.Child(only.Value, "patternProperties", only.Name)
                 : null;
         }
 

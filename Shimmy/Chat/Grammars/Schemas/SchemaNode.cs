@@ -1,4 +1,5 @@
 using System.Globalization;
+using System.Runtime.InteropServices;
 using System.Text.Json;
 
 namespace Shimmy.Chat.Grammars.Schemas;
@@ -18,9 +19,13 @@ internal readonly record struct SchemaNode(JsonElement Element, string Pointer)
     {
         var pointer = Pointer;
         foreach (var key in keys)
-            pointer += "/" + key.Replace("~", "~0", StringComparison.Ordinal).Replace("/", "~1", StringComparison.Ordinal);
+            pointer += "/" + Escaped(key);
         return new SchemaNode(value, pointer);
     }
+
+    /// <summary>A key as JSON pointers write it (RFC 6901, 3).</summary>
+    public static string Escaped(string key) =>
+        key.Replace("~", "~0", StringComparison.Ordinal).Replace("/", "~1", StringComparison.Ordinal);
 
     /// <summary>Whether the schema has a keyword; null counts as absent.</summary>
     public bool Has(string keyword, out JsonElement value) =>
@@ -125,51 +130,84 @@ internal static class JsonTypesReader
 /// </summary>
 internal sealed class SchemaReferences(JsonElement document)
 {
+    // Names that are longer, or nested deeper, or beyond so many characters together, are not known: clients decide on them.
+    private const int LongestName = 2000;
+    private const int Deepest = 200;
+    private const int MostCharacters = 4_000_000;
+
     // The base of a document that does not say its own.
     private static readonly Uri NoBase = new("schema://document/");
 
-    private readonly Dictionary<string, SchemaNode> _known = [];
+    private readonly Dictionary<(string Base, string Reference), SchemaNode> _known = [];
 
     // By their URIs: schemas with an $id, the document first, and those with an anchor. Read where the first reference needs them.
     private readonly Dictionary<string, SchemaNode> _named = [];
 
     // The URIs of schemas with an $id, by the pointers to them.
     private readonly Dictionary<string, Uri> _bases = [];
+    private int _characters;
+
+    // Pointers alone need no names, unless a schema with an $id has its own.
+    private bool? _isNamed;
 
     /// <summary>The schema that a node's <c>$ref</c> points to. Throws <see cref="SchemaException"/> where there is none.</summary>
     public SchemaNode Resolve(SchemaNode from, string reference)
     {
-        if (_bases.Count == 0)
+        _isNamed ??= JsonMarshal.GetRawUtf8Value(document).IndexOf("\"$id\""u8) >= 0;
+        _isNamed |= !IsPointer(reference);
+        if (_isNamed == true && _bases.Count == 0)
         {
             _bases.Add("", NoBase);
             _named.Add(NoBase.AbsoluteUri, new SchemaNode(document, ""));
-            Collect(new SchemaNode(document, ""), NoBase);
+            Collect(document, NoBase, null);
         }
-        Uri? at;
-        var pointer = from.Pointer;
-        while (!_bases.TryGetValue(pointer, out at))
-            pointer = pointer[..pointer.LastIndexOf('/')];
-        var key = pointer.Length == 0 ? reference : at.AbsoluteUri + " " + reference;
+        var at = BaseOf(from.Pointer);
+        var key = (at.AbsoluteUri, reference);
         if (_known.TryGetValue(key, out var known))
             return known;
-        var (path, fragment) = Split(reference);
-        var found = (path.Length == 0 || Uri.TryCreate(at, path, out at)) && at?.AbsoluteUri is { } uri
-            && _named.TryGetValue(uri, out var start)
-            && (fragment.Length == 0 || fragment[0] == '/'
-                // Generators write pointers from the document's root wherever they stand.
-                ? Walk(start, fragment, out var node) || (path.Length == 0 && Walk(new SchemaNode(document, ""), fragment, out node))
-                : _named.TryGetValue(uri + "#" + Uri.UnescapeDataString(fragment), out node))
-            ? node
-            : throw from.Fault("$ref", reference.StartsWith("#/", StringComparison.Ordinal)
-                ? $"'{reference}' cannot be resolved"
-                : $"'{reference}' is not a JSON pointer into this schema, such as #/$defs/name, nor an $anchor or $id of it");
+        var found = Find(reference, at) ?? throw from.Fault("$ref", reference.StartsWith("#/", StringComparison.Ordinal)
+            ? $"'{reference}' cannot be resolved"
+            : $"'{reference}' is not a JSON pointer into this schema, such as #/$defs/name, nor an $anchor or $id of it");
         _known.Add(key, found);
         return found;
     }
 
-    private static bool Walk(SchemaNode from, string pointer, out SchemaNode node)
+    private SchemaNode? Find(string reference, Uri at)
     {
-        node = from;
+        var (path, fragment) = Split(reference);
+        var root = new SchemaNode(document, "");
+        if (_isNamed == false)
+            return Walk(root, fragment);
+        if (path.Length > 0 && !Uri.TryCreate(at, path, out at!))
+            return null;
+        var uri = at.AbsoluteUri;
+        if (!_named.TryGetValue(uri, out var start))
+            return null;
+        if (fragment.Length == 0 || fragment[0] == '/')
+        {
+            // Generators write pointers from the document's root wherever they stand.
+            return Walk(start, fragment) ?? (path.Length == 0 ? Walk(root, fragment) : null);
+        }
+        return _named.TryGetValue(uri + "#" + Uri.UnescapeDataString(fragment), out var named) ? named : null;
+    }
+
+    private static bool IsPointer(string reference) => reference is "" or "#" || reference.StartsWith("#/", StringComparison.Ordinal);
+
+    // The URI of the innermost schema with an $id that a pointer leads into.
+    private Uri BaseOf(string pointer)
+    {
+        var bases = _bases.GetAlternateLookup<ReadOnlySpan<char>>();
+        for (var rest = pointer.AsSpan(); _bases.Count > 1 && rest.Length > 0; rest = rest[..rest.LastIndexOf('/')])
+        {
+            // Twice as long where all of it is escaped.
+            if (rest.Length <= 2 * LongestName && bases.TryGetValue(rest, out var at))
+                return at;
+        }
+        return _bases.GetValueOrDefault("", NoBase);
+    }
+
+    private static SchemaNode? Walk(SchemaNode node, string pointer)
+    {
         foreach (var part in pointer.Split('/').Skip(1))
         {
             var key = Uri.UnescapeDataString(part).Replace("~1", "/", StringComparison.Ordinal)
@@ -184,56 +222,91 @@ internal sealed class SchemaReferences(JsonElement document)
                     found = node.Element[i];
                     break;
                 default:
-                    return false;
+                    return null;
             }
             node = node.Child(found, key);
         }
-        return true;
+        return node;
     }
 
-    // Recursion is bounded by the depth limit of the JSON reader.
-    private void Collect(SchemaNode node, Uri uri)
+    // Data may have members of the same names, and a map's members are schemas by any name.
+    private void Collect(JsonElement schema, Uri uri, Trail? trail)
     {
-        if (node.Element.ValueKind != JsonValueKind.Object)
+        if (trail?.Depth > Deepest)
             return;
-        uri = Name(node, uri);
-        foreach (var member in node.Element.EnumerateObject())
+        uri = Name(schema, uri, trail);
+        foreach (var member in schema.EnumerateObject())
         {
-            if (member.Value.ValueKind == JsonValueKind.Object)
-                Collect(node.Child(member.Value, member.Name), uri);
-            else if (member.Value.ValueKind == JsonValueKind.Array)
-                CollectAll(node.Children(member.Name, member.Value), uri);
+            switch (member.Value.ValueKind)
+            {
+                case JsonValueKind.Array when !IsData(member.Name):
+                    var items = new Trail(trail, member.Name);
+                    var i = 0;
+                    foreach (var item in member.Value.EnumerateArray())
+                    {
+                        if (item.ValueKind == JsonValueKind.Object)
+                            Collect(item, uri, new Trail(items, i.ToString(CultureInfo.InvariantCulture)));
+                        i++;
+                    }
+                    break;
+                case JsonValueKind.Object when IsMap(member.Name):
+                    var map = new Trail(trail, member.Name);
+                    foreach (var one in member.Value.EnumerateObject())
+                    {
+                        if (one.Value.ValueKind == JsonValueKind.Object)
+                            Collect(one.Value, uri, new Trail(map, one.Name));
+                    }
+                    break;
+                case JsonValueKind.Object when !IsData(member.Name):
+                    Collect(member.Value, uri, new Trail(trail, member.Name));
+                    break;
+            }
         }
     }
 
-    private void CollectAll(IReadOnlyList<SchemaNode> nodes, Uri uri)
-    {
-        for (var i = 0; i < nodes.Count; i++)
-            Collect(nodes[i], uri);
-    }
+    private static bool IsData(string keyword) => keyword is "enum" or "const" or "default" or "examples" or "example";
+
+    private static bool IsMap(string keyword) => keyword
+        is "properties" or "$defs" or "definitions" or "patternProperties" or "dependentSchemas" or "dependencies";
 
     // Takes a schema under its URI and its anchor, and gives the base of what is in it. In older drafts an $id of a fragment is the anchor.
-    private Uri Name(SchemaNode node, Uri uri)
+    private Uri Name(JsonElement schema, Uri uri, Trail? trail)
     {
-        var (path, fragment) = Split(TextOf(node, "$id"));
+        var (path, fragment) = Split(TextOf(schema, "$id"));
+        var anchor = fragment.Length > 0 ? fragment : TextOf(schema, "$anchor");
+        if (path.Length + anchor.Length == 0 || path.Length + anchor.Length + (trail?.Length ?? 0) > LongestName)
+            return uri;
+        _characters += uri.AbsoluteUri.Length + path.Length + anchor.Length + (trail?.Length ?? 0);
+        if (_characters > MostCharacters)
+            return uri;
+        var node = new SchemaNode(schema, trail?.ToString() ?? "");
         if (path.Length > 0 && Uri.TryCreate(uri, path, out var own))
         {
             uri = own;
             _named.TryAdd(uri.AbsoluteUri, node);
             _bases[node.Pointer] = uri;
         }
-        var anchor = fragment.Length > 0 ? fragment : TextOf(node, "$anchor");
         if (anchor.Length > 0)
             _named.TryAdd(uri.AbsoluteUri + "#" + anchor, node);
         return uri;
     }
 
-    private static string TextOf(SchemaNode node, string keyword) =>
-        node.Has(keyword, out var value) && value.ValueKind == JsonValueKind.String ? value.GetString()! : "";
+    private static string TextOf(JsonElement schema, string keyword) =>
+        schema.TryGetProperty(keyword, out var value) && value.ValueKind == JsonValueKind.String ? value.GetString()! : "";
 
     private static (string Path, string Fragment) Split(string reference) => reference.IndexOf('#', StringComparison.Ordinal) switch
     {
         < 0 => (reference, ""),
         var at => (reference[..at], reference[(at + 1)..]),
     };
+
+    /// <summary>The way to a schema: a pointer is made where it has a name alone.</summary>
+    private sealed class Trail(Trail? before, string key)
+    {
+        public int Depth { get; } = (before?.Depth ?? 0) + 1;
+
+        public int Length { get; } = (before?.Length ?? 0) + key.Length + 1;
+
+        public override string ToString() => $"{before}/{SchemaNode.Escaped(key)}";
+    }
 }

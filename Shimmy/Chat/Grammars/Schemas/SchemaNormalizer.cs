@@ -6,14 +6,13 @@ namespace Shimmy.Chat.Grammars.Schemas;
 /// Converts a conjunction of schemas to disjunctive normal form: references and <c>allOf</c> add to a case, <c>anyOf</c> and <c>oneOf</c>
 /// branch. A schema that refers to itself before any JSON is written is refused as infinite recursion.
 /// </summary>
-internal sealed class SchemaNormalizer(JsonElement document, SchemaOptions options, ICollection<string> leftOut)
+internal sealed class SchemaNormalizer(SchemaReferences references, SchemaOptions options, ICollection<string> leftOut)
 {
     // Far beyond real schemas: more would take gigabytes or minutes.
     private const int MostCases = 1000;
     private const int MostSteps = 200_000;
     private const int DeepestChoice = 50;
 
-    private readonly SchemaReferences _references = new(document);
     private int _steps;
 
     /// <summary>The cases of the conjunction; none where no value satisfies it.</summary>
@@ -97,7 +96,7 @@ internal sealed class SchemaNormalizer(JsonElement document, SchemaOptions optio
         if (node.Has("allOf", out var all))
             todo = Todo.Of(node.Children("allOf", all).Select(part => new Item(part, null, path)), todo);
         if (node.Has("$ref", out var reference))
-            todo = new Todo(new Item(_references.Resolve(node, node.Text("$ref", reference)), null, path), todo);
+            todo = new Todo(new Item(references.Resolve(node, node.Text("$ref", reference)), null, path), todo);
         return todo;
     }
 

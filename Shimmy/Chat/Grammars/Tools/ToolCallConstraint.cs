@@ -161,7 +161,9 @@ internal sealed class ToolCallConstraint
         var required = schema.TryGetProperty("required", out var names) && names.ValueKind == JsonValueKind.Array
             ? names.EnumerateArray().Where(name => name.ValueKind == JsonValueKind.String).Select(name => name.GetString()!).ToHashSet()
             : [];
-        var all = properties.EnumerateObject().Select(property => (property.Name, Fragment: Parameter(tool, property))).ToArray();
+        var references = new SchemaReferences(schema);
+        var all = properties.EnumerateObject()
+            .Select(property => (property.Name, Fragment: Parameter(tool, property, references))).ToArray();
         // In the schema's order, with a separator before each parameter but the first one present.
         var rest = Fragment.Empty;
         var restAfterOne = Fragment.Empty;
@@ -177,7 +179,7 @@ internal sealed class ToolCallConstraint
         return rest;
     }
 
-    private Fragment Parameter(ToolDefinition tool, JsonProperty property)
+    private Fragment Parameter(ToolDefinition tool, JsonProperty property, SchemaReferences references)
     {
         var type = property.Value.ValueKind == JsonValueKind.Object && property.Value.TryGetProperty("type", out var named)
             && named.ValueKind == JsonValueKind.String ? named.GetString()! : "object";
@@ -186,7 +188,7 @@ internal sealed class ToolCallConstraint
             ? Text(property.Value)
             : _free.Contains(tool.Name) ? _arguments.Json.Value
             : SchemaCompiler.Compile(_builder, _arguments.Json,
-                new SchemaNode(tool.Parameters, "").Child(property.Value, "properties", property.Name), tool.Parameters,
+                new SchemaNode(tool.Parameters, "").Child(property.Value, "properties", property.Name), references,
                 $"{tool.Name}-{property.Name}", new SchemaOptions { LeaveOutInexpressible = !tool.Strict }, out _);
         var afterKey = isText
             ? _syntax.AfterKey
