@@ -86,8 +86,8 @@ internal static class ConstraintFields
     }
 
     /// <summary>
-    /// The grammar of a schema; <paramref name="field"/> is for the error. What a grammar cannot express is refused of a strict schema, and
-    /// otherwise checked on the finished answer.
+    /// The grammar of a schema; <paramref name="field"/> is for the error. What a grammar cannot express is refused of a strict schema,
+    /// <c>multipleOf</c> aside, and otherwise checked on the finished answer.
     /// </summary>
     public static Grammar Compile(JsonElement schema, string field, bool strict)
     {

@@ -137,6 +137,19 @@ public sealed class GenerateTests
     }
 
     [TestMethod]
+    [DataRow("--raw")]
+    [DataRow("--temperature 1")]
+    public async Task What_a_json_schemas_grammar_cannot_hold_is_checked(string option)
+    {
+        File.WriteAllText(Folder["step.json"], """{"type":"number","minimum":0.1,"maximum":0.9,"multipleOf":0.95}""");
+
+        var run = await GenerateAsync("noise", [.. option.Split(' '), "--prompt", "a", "--max-tokens", "200", "--json-schema", Folder["step.json"]]);
+
+        Assert.AreEqual(0, run.ExitCode, run.Errors);
+        Assert.Contains("does not satisfy its schema", run.Errors);
+    }
+
+    [TestMethod]
     public async Task A_json_schema_binds_the_answer()
     {
         File.WriteAllText(Folder["answer.json"],

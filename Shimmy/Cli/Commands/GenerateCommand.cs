@@ -32,7 +32,7 @@ internal static partial class GenerateCommand
         if (options.Raw)
         {
             var request = new CompletionRequest { Prompt = Prompt.FromText(prompt), Options = sampling, Grammar = options.Grammar };
-            return ChatPipeline.CompleteAsync(new ModelLease(model), request, cancellation);
+            return ChatPipeline.CompleteAsync(new ModelLease(model), request, cancellation, logger: logger);
         }
         var messages = new List<ChatMessage>();
         if (options.System is { } system)

@@ -100,6 +100,30 @@ public sealed class ToolCallConstraintTests
     }
 
     [TestMethod]
+    [DataRow("""{"type":"number","multipleOf":0.5}""", false)]
+    [DataRow("""{"type":"integer","multipleOf":5}""", false)]
+    [DataRow("""{"type":"integer","minimum":0,"maximum":99999,"multipleOf":5}""", false)]
+    [DataRow("""{"type":"integer","minimum":0,"maximum":99,"multipleOf":5}""", true)]
+    [DataRow("""{"type":"integer","multipleOf":1}""", true)]
+    [DataRow("""{"enum":[5,7],"multipleOf":5}""", true)]
+    public void A_strict_tool_has_multiples_where_its_grammar_has_them(string schema, bool isTaken)
+    {
+        var tool = Tool("f", $$"""{"type":"object","properties":{"a":{{schema}} },"required":["a"],"additionalProperties":false}""");
+        foreach (var syntax in new[] { ToolTemplates.Hermes, ToolTemplates.Coder })
+        {
+            Matcher(syntax, [tool], parallel: false);
+            if (isTaken)
+            {
+                Matcher(syntax, [tool with { Strict = true }], parallel: false);
+                continue;
+            }
+            var error = Assert.ThrowsExactly<SchemaException>(() => Matcher(syntax, [tool with { Strict = true }], parallel: false));
+            Assert.AreEqual("/properties/a", error.Pointer);
+            Assert.Contains("multipleOf cannot be expressed", error.Problem);
+        }
+    }
+
+    [TestMethod]
     [DataRow("true")]
     [DataRow("{}")]
     [DataRow("""{"type":["object","null"]}""")]

@@ -9,9 +9,11 @@ internal static class AnswerGrammar
     public static Grammar AnyObject { get; } = Make(json => json.Object);
 
     /// <summary>
-    /// The values that a JSON schema allows. Throws <see cref="SchemaException"/> where it is invalid or a grammar cannot express it.
+    /// The values that a JSON schema allows. Throws <see cref="SchemaException"/> where it is invalid or a grammar cannot express it;
+    /// <c>multipleOf</c> is then left to the check of the finished answer (<see cref="Grammar.ProblemOf"/>).
     /// </summary>
-    public static Grammar OfSchema(JsonElement schema, bool strict = false) => Make(schema, new SchemaOptions { Strict = strict });
+    public static Grammar OfSchema(JsonElement schema, bool strict = false) =>
+        Make(schema, new SchemaOptions { Strict = strict, LeaveOutMultiples = true });
 
     /// <summary>
     /// The values that a JSON schema allows, as far as a grammar can express it; the finished answer is checked against the rest

@@ -20,7 +20,7 @@ internal sealed class SchemaCase(string pointer)
     /// <summary>Bounds of numbers.</summary>
     public NumberBounds Bounds { get; set; }
 
-    /// <summary>What a number must be a multiple of, with the pointers to where that is said.</summary>
+    /// <summary>What a number must be a multiple of, with the pointers to the schemas that say it.</summary>
     public List<SchemaNode> Steps { get; } = [];
 
     /// <summary>Minimum length of a string in characters.</summary>

@@ -13,8 +13,8 @@ namespace Shimmy.Chat.Grammars.Schemas;
 /// </code>
 ///
 /// Every text that the grammar matches is valid under the schema, but not the reverse: properties come in the schema's order, additional
-/// ones only where the schema mentions them or names none, numbers have bounded digits. Keywords that a grammar cannot express are refused,
-/// <c>multipleOf</c> aside.
+/// ones only where the schema mentions them or names none, numbers have bounded digits. Keywords that a grammar cannot express are refused
+/// or left out, as <see cref="SchemaOptions"/> say.
 /// </summary>
 internal sealed class SchemaCompiler
 {
@@ -41,7 +41,7 @@ internal sealed class SchemaCompiler
     /// <summary>
     /// Adds a schema to a grammar and gives the rule that matches its values. Throws <see cref="SchemaException"/> where the schema is
     /// invalid or a grammar cannot express it. <paramref name="leftOut"/> gets the keywords that were left out, where the options allow
-    /// that.
+    /// that: the grammar takes values that break them.
     /// </summary>
     public static Fragment Compile(
         GrammarBuilder builder, JsonRules json, JsonElement schema, string name, SchemaOptions options,
@@ -140,11 +140,15 @@ internal sealed class SchemaCompiler
             return Fragment.Nothing;
         if (types == JsonTypes.Integer && WholeNumberRange.TryMultiples(one.Steps, one.Bounds, out var multiples))
             return multiples;
-        // OpenAI's strict mode has it, so it is never refused.
         foreach (var step in one.Steps)
         {
-            if (types != JsonTypes.Integer || !WholeNumberRange.TakesAll(step))
-                _cases.LeaveOut(step.Pointer, "multipleOf");
+            if (types == JsonTypes.Integer && WholeNumberRange.TakesAll(step))
+                continue;
+            const string problem = "multipleOf cannot be expressed by a grammar; use an integer between bounds, or an enum";
+            if (_options.LeaveOutMultiples)
+                _cases.LeaveOut(step.Pointer, problem);
+            else
+                Refuse(step.Pointer, problem);
         }
         return types == JsonTypes.Integer
             ? one.Bounds.IsOpen ? Json.Integer : WholeNumberRange.Of(_builder, one.Bounds.LeastWhole, one.Bounds.GreatestWhole)
@@ -165,4 +169,10 @@ internal sealed record SchemaOptions
     /// result: for parameters of tools that are not strict. An invalid schema is refused all the same.
     /// </summary>
     public bool LeaveOutInexpressible { get; init; }
+
+    /// <summary>
+    /// Leave out <c>multipleOf</c> where a grammar cannot express it, and list it: OpenAI's strict mode has it. For answers that are
+    /// checked when they are finished.
+    /// </summary>
+    public bool LeaveOutMultiples { get; init; }
 }

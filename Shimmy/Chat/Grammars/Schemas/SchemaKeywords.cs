@@ -53,7 +53,7 @@ internal static class SchemaKeywords
                         into.Bounds = into.Bounds.AtMost(most, name == "exclusiveMaximum");
                     break;
                 case "multipleOf" when value.ValueKind == JsonValueKind.Number && value.GetDouble() > 0:
-                    into.Steps.Add(node.Child(value, name));
+                    into.Steps.Add(node with { Element = value });
                     break;
                 case "minLength":
                     into.MinLength = Math.Max(into.MinLength, node.Count(name, value));

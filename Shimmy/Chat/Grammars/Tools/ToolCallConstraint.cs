@@ -30,7 +30,7 @@ internal sealed class ToolCallConstraint
     /// <summary>
     /// The grammar of an answer that calls tools, with <paramref name="parallel"/> more than one. With <paramref name="afterTrigger"/> it
     /// starts behind <see cref="ToolCallSyntax.Trigger"/>. Throws <see cref="SchemaException"/> for parameters that are not a valid schema
-    /// or, of a strict tool, that a grammar cannot express.
+    /// or, of a strict tool, that a grammar cannot express, <c>multipleOf</c> included: nothing checks the arguments of a finished call.
     /// </summary>
     public static Grammar Build(ToolCallSyntax syntax, IReadOnlyList<ToolDefinition> tools, bool parallel, bool afterTrigger) =>
         Build(syntax, tools, parallel, afterTrigger, []);
