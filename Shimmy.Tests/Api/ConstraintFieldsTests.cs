@@ -59,6 +59,10 @@ public sealed class ConstraintFieldsTests
     [TestMethod]
     [DataRow("""{"type":"integer","minimum":0,"maximum":99,"multipleOf":5}""", "7", false)]
     [DataRow("""{"type":"integer","minimum":0,"maximum":9999,"multipleOf":5}""", "7", true)]
+    [DataRow("""{"type":"integer","minimum":0,"maximum":99,"multipleOf":5.0}""", "7", false)]
+    [DataRow("""{"type":"integer","minimum":1,"maximum":1284,"multipleOf":5}""", "7", false)]
+    [DataRow("""{"type":"integer","minimum":0,"maximum":1279,"multipleOf":5}""", "7", false)]
+    [DataRow("""{"type":"integer","minimum":0,"maximum":1280,"multipleOf":5}""", "7", true)]
     [DataRow("""{"type":"number","multipleOf":0.5}""", "0.75", true)]
     [DataRow("""{"type":"integer","minimum":0,"maximum":9,"multipleOf":2.5}""", "7", true)]
     public void A_strict_schema_may_ask_for_multiples_which_the_answer_is_held_to(string schema, string wrong, bool isTaken)

@@ -43,21 +43,27 @@ internal static class WholeNumberRange
         {
             return false;
         }
+        // Of a step that is greater, 0 alone is a multiple within the bounds.
         var (low, high, widest) = ((long)least, (long)most, 0L);
         foreach (var step in steps)
         {
             if (TakesAll(step))
                 continue;
-            if (!step.Element.TryGetInt64(out var number))
+            if (!step.Element.TryGetDecimal(out var number) || number <= 0 || number != decimal.Truncate(number))
                 return false;
-            widest = Math.Max(widest, number);
+            widest = Math.Max(widest, (long)Math.Min(number, long.MaxValue));
         }
-        if (widest == 0 || (high - low) / widest > MostMultiples)
+        if (widest == 0)
+            return false;
+        var first = low - (low % widest);
+        if (first < low)
+            first += widest;
+        if (first <= high && (high - first) / widest >= MostMultiples)
             return false;
         var texts = new List<string>();
-        for (var number = low - (low % widest) - widest; number <= high; number += widest)
+        for (var number = first; number <= high; number += widest)
         {
-            if (number >= low && IsMultiple(number, steps))
+            if (IsMultiple(number, steps))
                 texts.Add(number.ToString(CultureInfo.InvariantCulture));
         }
         found = Literals.AnyOf(texts);
@@ -68,7 +74,7 @@ internal static class WholeNumberRange
     {
         foreach (var step in steps)
         {
-            if (step.Element.TryGetInt64(out var of) && number % of != 0)
+            if (number % step.Element.GetDecimal() != 0)
                 return false;
         }
         return true;
