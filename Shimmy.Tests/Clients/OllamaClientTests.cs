@@ -144,8 +144,8 @@ public sealed class OllamaClientTests
         }, "get_weather", "Get the weather in a city.");
         var told = await calling.GetResponseAsync("What is the weather in Rome?",
             new ChatOptions { ModelId = Model, Temperature = 0, Tools = [tool] });
-        CollectionAssert.AreEqual(new[] { "Rome" }, cities);
-        // What the model makes of the result is its own: OllamaSharp wraps it in JSON with the call's random id.
+        // What the model makes of the result is its own, and be it another call: OllamaSharp wraps it in JSON with the call's random id.
+        CollectionAssert.AreEqual(new[] { "Rome" }, cities.Distinct().ToArray());
         Assert.IsNotEmpty(told.Text);
 
         var person = await client.GetResponseAsync<Person>("Mia is 7 years old. Answer in JSON.", options);
