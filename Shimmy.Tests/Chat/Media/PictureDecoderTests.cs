@@ -118,6 +118,9 @@ public sealed class PictureDecoderTests
     [TestMethod]
     public void A_GIF_file_has_no_codes_for_many_times_its_pixels()
     {
+        var beyond = GifOf(4, 4, 16);
+        beyond[Array.IndexOf(beyond, (byte)0x2C, 13) + 1] = 1;
+        Assert.Contains("reaches beyond the picture", Assert.ThrowsExactly<FormatException>(() => PictureDecoder.Decode(beyond, Most)).Message);
         var plain = PictureDecoder.Decode(GifOf(300, 300, 90_000), Most);
         Assert.AreEqual((300, 300), (plain.Width, plain.Height));
         Assert.IsTrue(plain.Data.Span.Trim([(byte)0]).IsEmpty, "all is the first color, black");

@@ -92,6 +92,9 @@ internal sealed record PictureHeader(PictureFormat Format, int Width, int Height
         }
         if (at + 11 > file.Length || file[at] != GifFrame)
             return;
+        // The decoder refuses it as damaged, where browsers cut it off.
+        if (Side(file[(at + 1)..]) + Side(file[(at + 5)..]) > Width || Side(file[(at + 3)..]) + Side(file[(at + 7)..]) > Height)
+            throw new FormatException("is a GIF file whose first frame reaches beyond the picture, which is not read");
         at += 10 + Palette(file[at + 9]);
         if (at >= file.Length || file[at] > MostGifBits)
             return;
@@ -211,9 +214,10 @@ internal sealed record PictureHeader(PictureFormat Format, int Width, int Height
         : throw Cut("PNG");
 
     private static PictureHeader Gif(ReadOnlySpan<byte> file) => file.Length >= 13
-        ? new PictureHeader(PictureFormat.Gif, BinaryPrimitives.ReadUInt16LittleEndian(file[6..]),
-            BinaryPrimitives.ReadUInt16LittleEndian(file[8..]))
+        ? new PictureHeader(PictureFormat.Gif, Side(file[6..]), Side(file[8..]))
         : throw Cut("GIF");
+
+    private static int Side(ReadOnlySpan<byte> bytes) => BinaryPrimitives.ReadUInt16LittleEndian(bytes);
 
     private static PictureHeader Bmp(ReadOnlySpan<byte> file)
     {
