@@ -28,6 +28,13 @@ internal static class SmallFile
     public static string ReadText(string path) => Encoding.UTF8.GetString(ReadBytes(path)).TrimStart('\uFEFF');
 
     /// <summary>
+    /// Takes a file as a lock, which ends with what is returned, or with the process. Throws <see cref="IOException"/> where another one
+    /// has it.
+    /// </summary>
+    public static FileStream Lock(string path) =>
+        new(path, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None, 1, FileOptions.DeleteOnClose);
+
+    /// <summary>
     /// Writes a file beside its place and moves it there, so that a reader finds the old or the new one and never a part of one. Not forced
     /// to the disk: a machine that fails may lose it.
     /// </summary>

@@ -161,7 +161,7 @@ internal static class ChatMessages
             case var type when isLenient:
                 return new ContentPart(PlaceholderText.Of(value, type));
             case var type:
-                throw MediaFields.Unsupported(part, type, "'text', 'image_url' and 'input_audio'");
+                throw MediaFields.Unsupported(part, type, MediaFields.ChatParts);
         }
     }
 

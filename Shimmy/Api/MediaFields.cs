@@ -14,6 +14,9 @@ internal static class MediaFields
     private const string Data = "data:";
     private const string FileUrl = "file://";
 
+    /// <summary>The types of parts that a message of OpenAI's chat has, for errors.</summary>
+    public const string ChatParts = "'text', 'image_url' and 'input_audio'";
+
     /// <summary>The decoder of the media of this server's requests.</summary>
     public static MediaLoader LoaderOf(HttpContext context) => context.RequestServices.GetRequiredService<MediaLoader>();
 

@@ -206,7 +206,7 @@ internal sealed class ConversionCache(string folder, string type, long bound = C
         {
             try
             {
-                return new FileStream(path, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None, 1, FileOptions.DeleteOnClose);
+                return SmallFile.Lock(path);
             }
             catch (IOException) when (File.Exists(path))
             {
@@ -228,8 +228,7 @@ internal sealed class ConversionCache(string folder, string type, long bound = C
             var lockFile = partial.FullName[..^PartialEnding.Length] + LockEnding;
             try
             {
-                using var unheld =
-                    new FileStream(lockFile, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None, 1, FileOptions.DeleteOnClose);
+                using var unheld = SmallFile.Lock(lockFile);
                 partial.Delete();
             }
             catch (IOException)

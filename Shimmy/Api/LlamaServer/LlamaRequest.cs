@@ -326,7 +326,7 @@ internal static class LlamaPrompts
                 "text" => new ContentPart(part.RequiredText("text")),
                 "image_url" => MediaFields.ImageUrl(part),
                 "input_audio" => MediaFields.InputAudio(part),
-                var type => throw MediaFields.Unsupported(part, type, "'text', 'image_url' and 'input_audio'"),
+                var type => throw MediaFields.Unsupported(part, type, MediaFields.ChatParts),
             };
         }
     }

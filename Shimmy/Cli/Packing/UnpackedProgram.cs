@@ -206,7 +206,7 @@ internal static class UnpackedProgram
         {
             try
             {
-                return Lock(folder);
+                return SmallFile.Lock(folder + LockEnding);
             }
             catch (IOException e) when (IsHeld(e))
             {
@@ -216,9 +216,6 @@ internal static class UnpackedProgram
             }
         }
     }
-
-    private static FileStream Lock(string folder) =>
-        new(folder + LockEnding, FileMode.OpenOrCreate, FileAccess.Write, FileShare.None, 1, FileOptions.DeleteOnClose);
 
     // EWOULDBLOCK of Linux and of macOS, ERROR_SHARING_VIOLATION.
     private static bool IsHeld(IOException e) => e.HResult is 11 or 35 or unchecked((int)0x80070020);
@@ -232,7 +229,7 @@ internal static class UnpackedProgram
         try
         {
             // That of this program is held by this process.
-            using var unheld = owner == id ? null : Lock(Path.Join(Path.GetDirectoryName(left), owner));
+            using var unheld = owner == id ? null : SmallFile.Lock(Path.Join(Path.GetDirectoryName(left), owner + LockEnding));
             Directory.Delete(left, recursive: true);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
